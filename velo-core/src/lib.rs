@@ -1,0 +1,11 @@
+//! Formats and rules of Velo, shared by every mode that serves a tree.
+//!
+//! Invariants: `no_std` without feature `std`; the readers never allocate, never
+//! panic and never trust a length or an index that came from a file. This crate
+//! imports nothing else of ours.
+#![cfg_attr(not(feature = "std"), no_std)]
+
+pub mod errno;
+pub mod stamp;
+pub mod store_layout;
+pub mod vnode;
