@@ -6,6 +6,10 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 
 pub mod errno;
+pub mod id;
+#[cfg(feature = "std")]
+pub mod registry;
 pub mod stamp;
 pub mod store_layout;
+pub mod velo_id;
 pub mod vnode;
