@@ -1,0 +1,44 @@
+//! Harness of the black-box tests: the same command on a plain copy and under the preload.
+//!
+//! The kernel is the oracle. A [`World`] holds a plain tree `Q` and a manifest of it that is
+//! mounted at `P`. [`World::plain`] runs a command with `Q` bound read-only at `P` in a private
+//! mount namespace; [`World::served`] runs it with `libvelo_fs.so` preloaded and nothing but an
+//! empty directory (or nothing at all) at `P`. Both see the same paths, so their exit status,
+//! output and errors compare byte for byte. Nothing here knows how Velo works inside.
+//!
+//! Everything lives in scratch directories that are removed when the test process ends, also
+//! after a failure (`VELO_ABI_KEEP=1` keeps them).
+
+pub mod artifacts;
+pub mod call;
+pub mod compare;
+pub mod compile;
+pub mod namespace;
+pub mod scratch;
+pub mod trees;
+pub mod world;
+
+pub use call::{Call, Outcome};
+pub use world::{Fidelity, World};
+
+/// User id of nobody, for tests of permissions.
+pub const NOBODY: u32 = 65534;
+
+/// Number from the environment variable `name`, or `default`.
+///
+/// # Panics
+/// If the variable is set and not a number.
+#[must_use]
+pub fn number(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text}: expected a number")),
+        Err(_) => default,
+    }
+}
+
+/// Whether the tests run as root, which the tests of other users need.
+#[must_use]
+pub fn is_root() -> bool {
+    // SAFETY: geteuid has no preconditions.
+    unsafe { libc::geteuid() == 0 }
+}

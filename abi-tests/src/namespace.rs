@@ -1,0 +1,97 @@
+//! A private mount namespace with one tree bound read-only at one path.
+//!
+//! As root by `unshare`; as another user by a user namespace that maps the user to itself.
+//! Where neither is allowed (a container without rights), [`available`] says so and the plain
+//! tree is moved to its place for the time of a command instead.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use crate::call::check;
+
+/// The mounts of one command, prepared before the fork.
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    binds: Vec<(CString, CString)>,
+    maps: Option<[(CString, Vec<u8>); 3]>,
+}
+
+impl Namespace {
+    /// `source` at `at`, read-only.
+    #[must_use]
+    pub fn bind(source: &Path, at: &Path) -> Self {
+        Self { binds: vec![(text(source), text(at))], maps: maps() }
+    }
+
+    /// And another `source` at `at`.
+    #[must_use]
+    pub fn and(mut self, source: &Path, at: &Path) -> Self {
+        self.binds.push((text(source), text(at)));
+        self
+    }
+
+    /// Enters it; called between fork and exec, so it makes system calls only.
+    pub(crate) fn enter(&self) -> std::io::Result<()> {
+        let users = if self.maps.is_some() { libc::CLONE_NEWUSER } else { 0 };
+        // SAFETY: unshare takes flags only.
+        check(unsafe { libc::unshare(libc::CLONE_NEWNS | users) })?;
+        for (path, content) in self.maps.iter().flatten() {
+            write(path, content)?;
+        }
+        mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE)?;
+        for (source, at) in &self.binds {
+            mount(source, at, libc::MS_BIND)?;
+            mount(c"none", at, libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY)?;
+        }
+        Ok(())
+    }
+}
+
+fn text(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
+}
+
+/// What maps an unprivileged user to itself in a new user namespace.
+fn maps() -> Option<[(CString, Vec<u8>); 3]> {
+    // SAFETY: no preconditions.
+    let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
+    (user != 0).then(|| {
+        [
+            (c"/proc/self/setgroups".to_owned(), b"deny".to_vec()),
+            (c"/proc/self/uid_map".to_owned(), format!("{user} {user} 1").into_bytes()),
+            (c"/proc/self/gid_map".to_owned(), format!("{group} {group} 1").into_bytes()),
+        ]
+    })
+}
+
+fn write(path: &CString, content: &[u8]) -> std::io::Result<()> {
+    // SAFETY: a NUL-terminated path, and a buffer with its own length.
+    unsafe {
+        let file = libc::open(path.as_ptr(), libc::O_WRONLY);
+        check(file)?;
+        let written = libc::write(file, content.as_ptr().cast(), content.len());
+        libc::close(file);
+        check(i32::try_from(written).unwrap_or(-1))
+    }
+}
+
+fn mount(source: &std::ffi::CStr, at: &std::ffi::CStr, flags: libc::c_ulong) -> std::io::Result<()> {
+    // SAFETY: NUL-terminated paths; bind and remount take neither type nor data.
+    check(unsafe { libc::mount(source.as_ptr(), at.as_ptr(), std::ptr::null(), flags, std::ptr::null()) })
+}
+
+/// Whether this machine lets the tests make mount namespaces.
+#[must_use]
+pub fn available() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let here = std::env::temp_dir();
+        let namespace = Namespace::bind(&here, &here);
+        let mut command = std::process::Command::new("/bin/true");
+        // SAFETY: the closure makes system calls only.
+        unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, move || namespace.enter()) };
+        command.status().is_ok_and(|status| status.success())
+    })
+}
