@@ -1,0 +1,133 @@
+//! Things that only a separate process can try: namespaces, mounts, a preload.
+//!
+//! `doctor` starts this same program with the hidden command [`COMMAND`]; the
+//! child answers on stdout, one line, and its namespaces vanish with it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::{Args, ValueEnum};
+use rustix::mount::{MountFlags, mount};
+use rustix::thread::UnshareFlags;
+
+use crate::failure::{Failure, io_words, status};
+use crate::output::Output;
+
+/// Name of the hidden command.
+pub const COMMAND: &str = "__probe";
+
+/// What a child can try.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// Create a user namespace and become root in it.
+    UserNamespace,
+    /// Mount an overlay in a new mount namespace.
+    Overlay,
+    /// Say whether libvelo_fs is mapped into this process.
+    Preload,
+}
+
+/// Try something in a throw-away process (used by doctor)
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// What to try.
+    trial: Trial,
+    /// A directory to mount on, or a path to read.
+    path: Option<PathBuf>,
+}
+
+/// The child's side.
+pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let path = arguments.path.as_deref();
+    let tried = match arguments.trial {
+        Trial::UserNamespace => enter_user_namespace().map(|()| String::from("works")),
+        Trial::Overlay => overlay(path.unwrap_or(Path::new("/tmp"))),
+        Trial::Preload => preload(path),
+    };
+    let mut out = Output::new();
+    match &tried {
+        Ok(answer) => out.line(answer)?,
+        Err(error) => out.line(io_words(error))?,
+    }
+    out.finish()?;
+    Ok(if tried.is_ok() { status::DONE } else { status::FAILED })
+}
+
+/// The parent's side: a command that will try `trial`.
+pub fn command(trial: Trial) -> Command {
+    let name = trial.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(COMMAND).arg(name).stdin(Stdio::null());
+    command
+}
+
+/// Runs `command`; its one line, as success or failure.
+pub fn answer(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| io_words(&error))?;
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if output.status.success() {
+        return Ok(said);
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(match (said.is_empty(), complaint.is_empty()) {
+        (false, _) => said,
+        (true, false) => complaint,
+        (true, true) => output.status.to_string(),
+    })
+}
+
+fn enter_user_namespace() -> io::Result<()> {
+    let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    unshare(UnshareFlags::NEWUSER)?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
+    fs::write("/proc/self/gid_map", format!("0 {group} 1"))
+}
+
+/// Mounts an overlay over two tmpfs layers, writes through it, reads it back.
+fn overlay(base: &Path) -> io::Result<String> {
+    let how = match enter_user_namespace() {
+        Ok(()) => "without privileges",
+        Err(_) if rustix::process::geteuid().is_root() => "as root only",
+        Err(error) => return Err(error),
+    };
+    unshare(UnshareFlags::NEWNS)?;
+    rustix::mount::mount_change("/", rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC)?;
+    mount("tmpfs", base, "tmpfs", MountFlags::empty(), None)?;
+    for name in ["lower", "upper", "work", "merged"] {
+        fs::create_dir(base.join(name))?;
+    }
+    fs::write(base.join("lower/file"), "lower")?;
+    let layer = |name: &str| base.join(name).display().to_string();
+    let options = format!("lowerdir={},upperdir={},workdir={},userxattr", layer("lower"), layer("upper"), layer("work"));
+    let plain = options.trim_end_matches(",userxattr").to_owned();
+    let merged = base.join("merged");
+    let attempt = |options: String| -> io::Result<()> {
+        let options = std::ffi::CString::new(options)?;
+        mount("overlay", &merged, "overlay", MountFlags::empty(), options.as_c_str()).map_err(io::Error::from)
+    };
+    attempt(options).or_else(|_| attempt(plain))?;
+    fs::write(merged.join("file"), "upper")?;
+    match fs::read_to_string(base.join("upper/file"))?.as_str() {
+        "upper" => Ok(how.to_owned()),
+        other => Err(io::Error::other(format!("wrote through the overlay, found `{other}` in the upper layer"))),
+    }
+}
+
+fn preload(path: Option<&Path>) -> io::Result<String> {
+    let maps = fs::read_to_string("/proc/self/maps")?;
+    if !maps.contains("libvelo_fs") {
+        return Err(io::Error::other("the loader did not map libvelo_fs.so"));
+    }
+    match path {
+        Some(path) => fs::read_to_string(path),
+        None => Ok(String::from("mapped")),
+    }
+}
+
+fn unshare(flags: UnshareFlags) -> io::Result<()> {
+    // SAFETY: this process has one thread, and file descriptors are not unshared.
+    unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(io::Error::from)
+}

@@ -1,0 +1,49 @@
+//! `velo-ctl`, the command line of Velo.
+//!
+//! Entered through C's `main` instead of Rust's runtime, because the runtime sets
+//! SIGPIPE to ignored and fills closed descriptors 0 to 2, and both belong to the
+//! program that `run` becomes. So SIGPIPE is whatever the caller set, as with any
+//! other command: `velo-ctl ls | head` ends quietly.
+#![cfg_attr(not(test), no_main)]
+
+mod cli;
+mod commands;
+mod doctor;
+mod failure;
+mod format;
+mod launch;
+mod output;
+mod progress;
+
+use std::ffi::OsString;
+
+/// Entry point called by the C start code.
+#[cfg(not(test))]
+#[unsafe(no_mangle)]
+extern "C" fn main(count: libc::c_int, values: *const *const libc::c_char) -> libc::c_int {
+    use std::os::unix::ffi::OsStringExt;
+    let arguments = (0..usize::try_from(count).unwrap_or(0))
+        .map(|position| {
+            // SAFETY: the C start code passes `count` valid, NUL-terminated strings.
+            let text = unsafe { std::ffi::CStr::from_ptr(*values.add(position)) };
+            OsString::from_vec(text.to_bytes().to_vec())
+        })
+        .collect();
+    i32::from(start(arguments))
+}
+
+/// Parses, runs the command, reports its failure; the exit status.
+#[cfg_attr(test, expect(dead_code, reason = "the test harness has its own main"))]
+fn start(arguments: Vec<OsString>) -> u8 {
+    let parsed = match cli::parse(arguments) {
+        Ok(parsed) => parsed,
+        Err(status) => return status,
+    };
+    match commands::dispatch(parsed.command) {
+        Ok(status) => status,
+        Err(failure) => {
+            failure.report();
+            failure.status()
+        }
+    }
+}

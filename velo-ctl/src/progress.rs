@@ -1,0 +1,87 @@
+//! Progress on a terminal, for what takes longer than a second.
+//!
+//! Silent in a pipe, and silent for short work: the bar appears after
+//! [`PATIENCE`]. Safe to call from many threads; a call costs two loads until then.
+
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How long work may take before a bar appears.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is counted.
+#[derive(Clone, Copy)]
+pub enum Unit {
+    /// Things: files, entries, blobs.
+    Items,
+    /// Bytes, shown with binary prefixes.
+    Bytes,
+}
+
+/// The progress of one piece of work.
+pub struct Progress {
+    started: Instant,
+    label: &'static str,
+    unit: Unit,
+    wanted: bool,
+    bar: OnceLock<ProgressBar>,
+}
+
+impl Progress {
+    /// Starts the clock; nothing is drawn yet.
+    pub fn new(label: &'static str, unit: Unit) -> Self {
+        Self {
+            started: Instant::now(),
+            label,
+            unit,
+            wanted: std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+            bar: OnceLock::new(),
+        }
+    }
+
+    /// `done` of `total` (0 when it is not known yet) so far.
+    pub fn set(&self, done: u64, total: u64) {
+        if !self.wanted || self.started.elapsed() < PATIENCE {
+            return;
+        }
+        let bar = self.bar.get_or_init(|| self.draw());
+        if total > 0 && bar.length() != Some(total) {
+            bar.set_length(total);
+            bar.set_style(self.style(true));
+        }
+        bar.set_position(done);
+    }
+
+    /// Removes the bar, so that the result stands alone.
+    pub fn finish(&self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn draw(&self) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10)).with_elapsed(self.started.elapsed());
+        bar.set_style(self.style(false));
+        bar.set_message(self.label);
+        bar
+    }
+
+    fn style(&self, total_known: bool) -> ProgressStyle {
+        let template = match (self.unit, total_known) {
+            (Unit::Items, true) => "{msg} [{bar:30}] {human_pos} of {human_len}, {eta} left",
+            (Unit::Items, false) => "{spinner} {msg} {human_pos}, {elapsed}",
+            (Unit::Bytes, true) => "{msg} [{bar:30}] {binary_bytes} of {binary_total_bytes}, {eta} left",
+            (Unit::Bytes, false) => "{spinner} {msg} {binary_bytes}, {elapsed}",
+        };
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
