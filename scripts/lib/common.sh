@@ -63,8 +63,8 @@ apt_install() {
 # need_rust: cargo and a C linker, or a sentence on how to get them.
 need_rust() {
     [ -d "${CARGO_HOME:-$HOME/.cargo}/bin" ] && PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
-    have cargo || die "cargo is missing: install Rust from https://rustup.rs, then start this again"
-    have cc || apt_install gcc libc6-dev || die "a C compiler (cc) is needed to link"
+    have cargo || { warn "cargo is missing: install Rust from https://rustup.rs, then start this again"; return 1; }
+    have cc || apt_install gcc libc6-dev || { warn "a C compiler (cc) is needed to link"; return 1; }
 }
 
 # find_python: sets `python` to an interpreter of 3.11 or newer that can make virtual environments.
@@ -85,15 +85,13 @@ find_python() {
 
 # build_velo: the preload library by itself (it is no_std), then velo-ctl. Sets `velo_lib` and `velo_ctl`.
 build_velo() {
+    velo_lib=$target/release/libvelo_fs.so
+    velo_ctl=$target/release/velo-ctl
     (
         cd "$repo" &&
             cargo build --quiet --locked --release -p libvelo_fs &&
             cargo build --quiet --locked --release -p velo-ctl
-    ) || die "the build failed"
-    velo_lib=$target/release/libvelo_fs.so
-    velo_ctl=$target/release/velo-ctl
-    [ -f "$velo_lib" ] || die "the build left no $velo_lib"
-    [ -x "$velo_ctl" ] || die "the build left no $velo_ctl"
+    ) && [ -f "$velo_lib" ] && [ -x "$velo_ctl" ] || { warn "libvelo_fs.so and velo-ctl were not built"; return 1; }
 }
 
 # make_store_dir MIB: a fresh directory in memory if that much is free there, else on disk. Prints it.
