@@ -174,7 +174,12 @@ impl Store {
     pub fn restamp_blob(&self, hash: &ContentHash, want_exec: bool) -> Result<bool, StoreError> {
         match self.hash_of_blob(hash, &mut Vec::new()) {
             Ok((found, _)) if found == *hash => {}
-            Ok(_) | Err(StoreError::NotRegular { .. } | StoreError::BlobMissing { .. }) => {
+            Ok(_)
+            | Err(
+                StoreError::NotRegular { .. }
+                | StoreError::BlobMissing { .. }
+                | StoreError::BlobDamaged { .. },
+            ) => {
                 return Ok(false);
             }
             Err(error) => return Err(error),

@@ -72,7 +72,12 @@ impl Store {
             if attempt > 0 {
                 std::thread::sleep(Duration::from_millis(1 << (2 * (attempt - 1))));
             }
-            let before = SourceStamp::of(source)?;
+            let mut before = SourceStamp::of(source)?;
+            let settling = before.settling_time();
+            if !settling.is_zero() {
+                std::thread::sleep(settling);
+                before = SourceStamp::of(source)?;
+            }
             let outcome = if before.size <= SMALL_BYTES_MAX {
                 self.put_small(source, before, want_exec, scratch)?
             } else {

@@ -6,10 +6,14 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, lstat, open};
 
 use crate::StoreError;
+
+/// Longest tick of the clock that file systems take their times from (100 Hz).
+const CLOCK_TICK_MAX: Duration = Duration::from_millis(10);
 
 /// What tells that a source was not written to: taken before and after reading.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +44,18 @@ impl SourceStamp {
     /// Fewer blocks than the size needs: there may be holes.
     pub(crate) fn is_sparse(&self) -> bool {
         self.blocks.saturating_mul(512) < self.size
+    }
+
+    /// How long to wait before reading, so that any later write moves the mtime: kernels
+    /// before 6.13 take it from a clock that ticks every 10 ms at the slowest.
+    pub(crate) fn settling_time(&self) -> Duration {
+        let ctime = Duration::new(self.ctime.0.max(0) as u64, self.ctime.1);
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        // A ctime in the future is another machine's; nothing is known about its clock.
+        match now.checked_sub(ctime) {
+            Some(age) => CLOCK_TICK_MAX.saturating_sub(age),
+            None => Duration::ZERO,
+        }
     }
 
     /// What differs in `after`, in words; `None` if nothing that content depends on does.
