@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::artifacts;
 use crate::namespace::Namespace;
+use crate::scratch::{self, Place};
 
 /// A command to run, the same on every side of a comparison.
 #[derive(Clone, Debug)]
@@ -83,7 +84,8 @@ impl Call {
             true => name.to_os_string(),
             false => artifacts::program(&name.to_string_lossy()).into_os_string(),
         };
-        let environment = [("PATH", artifacts::PATH), ("LC_ALL", "C"), ("TZ", "UTC"), ("HOME", "/nonexistent")];
+        let temporary = scratch::base(Place::Disk).display().to_string();
+        let environment = [("TMPDIR", &*temporary), ("PATH", artifacts::PATH), ("LC_ALL", "C"), ("TZ", "UTC"), ("HOME", "/nonexistent")];
         Self {
             program,
             arguments: Vec::new(),

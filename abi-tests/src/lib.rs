@@ -14,6 +14,7 @@ pub mod call;
 pub mod compare;
 pub mod compile;
 pub mod namespace;
+pub mod probe;
 pub mod scratch;
 pub mod trees;
 pub mod world;

@@ -1,5 +1,8 @@
 //! A private mount namespace with one tree bound read-only at one path.
 //!
+//! As root, everything outside the scratch directories is read-only in it, so that a program
+//! which is led out of the tree by a bug changes nothing of the machine.
+//!
 //! As root by `unshare`; as another user by a user namespace that maps the user to itself.
 //! Where neither is allowed (a container without rights), [`available`] says so and the plain
 //! tree is moved to its place for the time of a command instead.
@@ -10,24 +13,27 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use crate::call::check;
+use crate::scratch::{self, Place};
 
 /// The mounts of one command, prepared before the fork.
 #[derive(Clone, Debug)]
 pub struct Namespace {
+    guarded: Option<CString>,
     binds: Vec<(CString, CString)>,
     maps: Option<[(CString, Vec<u8>); 3]>,
 }
 
 impl Namespace {
-    /// `source` at `at`, read-only.
+    /// The machine as it is, read-only but for the scratch directories.
     #[must_use]
-    pub fn bind(source: &Path, at: &Path) -> Self {
-        Self { binds: vec![(text(source), text(at))], maps: maps() }
+    pub fn guarded() -> Self {
+        let scratch = crate::is_root().then(|| text(&scratch::base(Place::Disk)));
+        Self { guarded: scratch, binds: Vec::new(), maps: maps() }
     }
 
-    /// And another `source` at `at`.
+    /// And `source` at `at`, read-only.
     #[must_use]
-    pub fn and(mut self, source: &Path, at: &Path) -> Self {
+    pub fn bind(mut self, source: &Path, at: &Path) -> Self {
         self.binds.push((text(source), text(at)));
         self
     }
@@ -41,6 +47,10 @@ impl Namespace {
             write(path, content)?;
         }
         mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE)?;
+        if let Some(scratch) = &self.guarded {
+            mount(scratch, scratch, libc::MS_BIND)?;
+            mount(c"none", c"/", libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY)?;
+        }
         for (source, at) in &self.binds {
             mount(source, at, libc::MS_BIND)?;
             mount(c"none", at, libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY)?;
@@ -87,8 +97,8 @@ fn mount(source: &std::ffi::CStr, at: &std::ffi::CStr, flags: libc::c_ulong) -> 
 pub fn available() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
-        let here = std::env::temp_dir();
-        let namespace = Namespace::bind(&here, &here);
+        let here = scratch::directory(Place::Disk, "namespace");
+        let namespace = Namespace::guarded().bind(&here, &here);
         let mut command = std::process::Command::new("/bin/true");
         // SAFETY: the closure makes system calls only.
         unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, move || namespace.enter()) };

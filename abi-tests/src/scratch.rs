@@ -60,7 +60,9 @@ pub fn directory(place: Place, name: &str) -> PathBuf {
     path
 }
 
-fn base(place: Place) -> PathBuf {
+/// The directory in `place` that holds all scratch directories of this process.
+#[must_use]
+pub fn base(place: Place) -> PathBuf {
     let parent = place.directory();
     let path = parent.join(format!("{PREFIX}{}", std::process::id()));
     let mut bases = BASES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -13,6 +13,7 @@ use crate::call::{Call, Ended, Outcome};
 use crate::compare;
 use crate::namespace::{self, Namespace};
 use crate::scratch::{self, Place};
+use crate::trees;
 
 /// How much of `stat` the manifest keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +66,33 @@ impl World {
         world
     }
 
+    /// The world of [`trees::everything`] and what is beside it.
+    ///
+    /// # Panics
+    /// If the tree or the manifest cannot be made.
+    #[must_use]
+    pub fn of_everything(name: &str, fidelity: Fidelity) -> Self {
+        let world = Self::new(name, fidelity, |base, at| {
+            trees::everything(base, at);
+            trees::neighbours(&at.with_file_name("outside"), at);
+        });
+        world.settle_times();
+        world
+    }
+
+    /// Reads what is around P once, so that no later read moves its time of last access.
+    ///
+    /// # Panics
+    /// If a file beside P cannot be read.
+    pub fn settle_times(&self) {
+        for directory in self.outside.ancestors() {
+            let _ = std::fs::read_dir(directory).map(Iterator::count);
+        }
+        let around = Call::new("find").arg(&self.outside).args(["-type", "f", "-exec", "cat", "{}", "+"]);
+        let _ = around.run(None).success();
+        let _ = std::fs::read("/etc/hostname");
+    }
+
     /// A world whose tree is made at P, indexed there and then moved away.
     ///
     /// # Panics
@@ -106,7 +134,7 @@ impl World {
     /// If `velo-ctl` fails.
     pub fn build(&self) {
         let outcome = match namespace::available() {
-            true => self.build_command(&self.at).run(Some(Namespace::bind(&self.plain, &self.at))),
+            true => self.build_command(&self.at).run(Some(Namespace::guarded().bind(&self.plain, &self.at))),
             false => self.build_command(&self.plain).run(None),
         };
         assert_eq!(outcome.ended, Ended::Status(0), "build-manifest: {}{}", outcome.text(), outcome.errors());
@@ -142,7 +170,7 @@ impl World {
     /// If the tree cannot be put there.
     #[must_use]
     pub fn on_tree(&self, tree: &Path, call: &Call) -> Outcome {
-        let bind = Namespace::bind(tree, &self.at);
+        let bind = Namespace::guarded().bind(tree, &self.at);
         let needs_directory = self.mount_point == MountPoint::Absent;
         if namespace::available() && !needs_directory {
             let _guard = self.swap.read().unwrap_or_else(PoisonError::into_inner);
@@ -181,7 +209,7 @@ impl World {
     #[must_use]
     pub fn served(&self, call: &Call) -> Outcome {
         let _guard = self.swap.read().unwrap_or_else(PoisonError::into_inner);
-        self.preloaded(call).run(None)
+        self.preloaded(call).run(namespace::available().then(Namespace::guarded))
     }
 
     /// Runs `call` on both sides; they must not differ. Gives what both did.
@@ -197,11 +225,18 @@ impl World {
     /// # Panics
     /// If they differ.
     pub fn same_after(&self, call: &Call, set_aside: impl Fn(&mut Outcome)) -> Outcome {
-        let (plain, served) = (self.plain(call), self.served(call));
-        match self.difference(call, plain, served, &set_aside) {
+        match self.compared(call, &set_aside) {
             Ok(both) => both,
             Err(report) => panic!("{report}"),
         }
+    }
+
+    /// As [`Self::same`], with the difference as the error.
+    ///
+    /// # Errors
+    /// What differs, for people.
+    pub fn try_same(&self, call: &Call) -> Result<Outcome, String> {
+        self.compared(call, &|_| ())
     }
 
     /// Runs all `calls` on both sides and reports every difference together.
@@ -211,21 +246,15 @@ impl World {
     pub fn all_same(&self, calls: impl IntoIterator<Item = Call>) {
         let mut reports = Vec::new();
         for call in calls {
-            let (plain, served) = (self.plain(&call), self.served(&call));
-            if let Err(report) = self.difference(&call, plain, served, &|_| ()) {
+            if let Err(report) = self.try_same(&call) {
                 reports.push(report);
             }
         }
         assert!(reports.is_empty(), "{} calls differ\n{}", reports.len(), reports.join("\n"));
     }
 
-    fn difference(
-        &self,
-        call: &Call,
-        mut plain: Outcome,
-        mut served: Outcome,
-        set_aside: &dyn Fn(&mut Outcome),
-    ) -> Result<Outcome, String> {
+    fn compared(&self, call: &Call, set_aside: &dyn Fn(&mut Outcome)) -> Result<Outcome, String> {
+        let (mut plain, mut served) = (self.plain(call), self.served(call));
         set_aside(&mut plain);
         set_aside(&mut served);
         match compare::difference(&plain, &served) {

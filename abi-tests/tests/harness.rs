@@ -131,3 +131,26 @@ fn the_generated_tree_is_made_and_read() {
     let count = world.plain(&Call::new("find").arg(&world.at)).success().text().lines().count();
     assert!(count > 800, "{count} entries");
 }
+
+/// The oracle must not contradict itself: each probe prints the same on two runs.
+#[test]
+fn probes_are_deterministic() {
+    let world = World::unbuilt("deterministic", Fidelity::Exact);
+    std::fs::create_dir(&world.plain).unwrap();
+    trees::everything(&world.plain, &world.at);
+    trees::neighbours(&world.outside, &world.at);
+    world.settle_times();
+    for name in ["stat", "open", "dirs", "links", "cwd", "fds", "errors", "changes"] {
+        if name == "changes" && !abi_tests::namespace::available() {
+            continue;
+        }
+        for compiler in ["cc", "musl-gcc"] {
+            let call = abi_tests::probe::call(&world, &abi_tests::compile::with(compiler, name, &[]), None);
+            let first = world.plain(&call).success();
+            assert!(first.stdout.len() > 1000, "{name} prints little:\n{}", first.text());
+            if let Some(report) = compare::difference(&first, &world.plain(&call)) {
+                panic!("{compiler} {name}\n{report}");
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Programs of musl, with the same library preloaded.
+
+use abi_tests::{Call, Fidelity, World, compile, probe};
+
+fn family(name: &str) {
+    probe::same_for_all_callers(&compile::with("musl-gcc", name, &[]), &format!("musl-{name}"));
+}
+
+#[test]
+fn stat_and_access() {
+    family("stat");
+}
+
+#[test]
+fn open() {
+    family("open");
+}
+
+#[test]
+fn directories() {
+    family("dirs");
+}
+
+#[test]
+fn readlink_and_realpath() {
+    family("links");
+}
+
+#[test]
+fn working_directory() {
+    family("cwd");
+}
+
+#[test]
+fn descriptors() {
+    family("fds");
+}
+
+#[test]
+fn errors() {
+    family("errors");
+}
+
+#[test]
+fn the_program_is_linked_to_musl() {
+    let world = World::of_everything("musl", Fidelity::Usual);
+    let program = compile::with("musl-gcc", "stat", &[]);
+    let seen = world.served(&Call::new("readelf").arg("-l").arg(&program)).success().text();
+    assert!(seen.contains("ld-musl"), "{seen}");
+}
