@@ -1,0 +1,175 @@
+//! Path resolution as the kernel does it (path_resolution(7)), over mounted manifests.
+//!
+//! One question, [`resolve`]: what does this path mean in this view? A mount is
+//! authoritative: what its manifest does not hold does not exist. Everything else
+//! belongs to the kernel, which gets the caller's own arguments where nothing
+//! served was involved ([`Resolution::Outside`]) and a rewritten path where the
+//! way led through a mount and out again ([`Resolution::Rewritten`]).
+//!
+//! Two ways to the same answer: `fast` hashes a normal path and asks the manifest
+//! once; `walk` goes component by component and is the truth. `fast` answers only
+//! what `walk` would answer and declines the rest. The delta layer's place is
+//! `tree`, the one file through which both read a manifest.
+//!
+//! Never: allocation, recursion, a panic, a loop without a bound, a system call
+//! (but for what [`Outside`] does, on the rare ways that need it).
+//!
+//! Known limits, all at the border between a mount and the kernel's tree: links
+//! followed here are not counted by the kernel when it goes on with a rewritten
+//! path; the sysctl `fs.protected_symlinks` is not consulted; an outside symlink
+//! into a mount is seen in [`Options::exact`] mode only.
+
+mod buffer;
+mod canonical;
+mod credentials;
+mod fast;
+mod lexical;
+mod outside;
+mod pending;
+mod tree;
+mod view;
+mod walk;
+
+pub use buffer::PathBuffer;
+pub use canonical::{Canonical, resolve_canonical};
+pub use credentials::{Credentials, EXECUTE, Identity, READ, WRITE, may_access};
+pub use view::{Mount, View, ViewError};
+
+use crate::errno::Errno;
+use core::ffi::CStr;
+use walk::Walk;
+
+/// Bytes of the longest path with its NUL: a string of this many bytes fails.
+pub const PATH_MAX_BYTES: usize = 4096;
+/// Bytes of the longest component.
+pub const NAME_MAX_BYTES: usize = 255;
+/// Symlinks followed in one resolution before ELOOP (the kernel's `MAXSYMLINKS`).
+pub const LINKS_MAX: usize = 40;
+
+/// Where a relative path starts.
+#[derive(Clone, Copy, Debug)]
+pub enum Base<'p> {
+    /// The current directory, by its canonical absolute path.
+    Cwd(&'p [u8]),
+    /// A directory descriptor, by its canonical absolute path.
+    Dir(&'p [u8]),
+    /// A descriptor of a served entry.
+    Entry {
+        /// Number of the mount.
+        mount: usize,
+        /// Index of the entry.
+        index: u32,
+    },
+}
+
+/// How a call wants its path resolved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Options {
+    /// Follow the final component if it is a symlink. Without it a trailing slash
+    /// still follows, as everywhere in Linux.
+    pub follow_final: bool,
+    /// The call is about the directory entry itself (unlink, rmdir, rename, mkdir,
+    /// mknod, symlink, the new name of link): the final component is never
+    /// followed, not even before a trailing slash, and a trailing slash does not
+    /// require a directory.
+    pub names_entry: bool,
+    /// An empty path means the base itself (`AT_EMPTY_PATH`).
+    pub allow_empty: bool,
+    /// Read every outside component as a symlink: the second look, for a path that
+    /// the kernel did not find but that may lead into a mount through a symlink.
+    pub exact: bool,
+}
+
+impl Options {
+    /// As stat(2), open(2), chdir(2): the final symlink is followed.
+    pub const FOLLOW: Self = Self {
+        follow_final: true,
+        names_entry: false,
+        allow_empty: false,
+        exact: false,
+    };
+    /// As lstat(2), readlink(2), `O_NOFOLLOW`: the final symlink is the answer.
+    pub const NO_FOLLOW: Self = Self {
+        follow_final: false,
+        ..Self::FOLLOW
+    };
+    /// As unlink(2), mkdir(2), rename(2): the directory entry is the answer.
+    pub const ENTRY: Self = Self {
+        names_entry: true,
+        ..Self::NO_FOLLOW
+    };
+}
+
+/// What a path means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resolution<'r> {
+    /// A served entry.
+    Found {
+        /// Number of the mount.
+        mount: usize,
+        /// Index of the entry.
+        index: u32,
+    },
+    /// The final component does not exist in a served directory: ENOENT for what
+    /// reads, EROFS for what would create.
+    Absent {
+        /// Number of the mount.
+        mount: usize,
+        /// Index of the directory.
+        parent: u32,
+        /// The component, as the path or the last symlink on the way spells it.
+        name: &'r [u8],
+        /// Whether a slash followed it, there or in the caller's path.
+        slash: bool,
+    },
+    /// No mount is involved: the kernel gets the caller's arguments untouched.
+    Outside,
+    /// Not served, but reached through a mount: the kernel gets this absolute path
+    /// in place of the caller's (and follows a final symlink, or does not, as the
+    /// caller's own flags say).
+    Rewritten(&'r CStr),
+}
+
+/// The kernel's tree, asked where exactness outside the mounts matters.
+pub trait Outside {
+    /// Reads the symlink at `path` (absolute, outside every mount) into `buffer`
+    /// and returns its length, as readlink(2) does; EINVAL means that `path`
+    /// exists and is no symlink. `path` may end in `/.`, which asks whether it is
+    /// a directory that may be searched.
+    ///
+    /// # Errors
+    /// Those of readlink(2).
+    fn readlink(&mut self, path: &[u8], buffer: &mut [u8]) -> Result<usize, Errno>;
+}
+
+/// Resolves `path` against `base` in `view`.
+///
+/// # Errors
+/// What the kernel would answer for a tree that stands at its mount points:
+/// ENOENT, ENOTDIR, EACCES, ELOOP, ENAMETOOLONG. Errors of outside components are
+/// left to the kernel, except ENAMETOOLONG for a rewritten path that got too long.
+#[inline]
+pub fn resolve<'r>(
+    view: &View<'r>,
+    base: Base<'r>,
+    path: &'r [u8],
+    options: Options,
+    credentials: &dyn Credentials,
+    outside: &mut dyn Outside,
+    scratch: &'r mut PathBuffer,
+) -> Result<Resolution<'r>, Errno> {
+    if path.len() >= PATH_MAX_BYTES {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    let quick = match (path.first(), base) {
+        (Some(b'/'), _) => fast::absolute(view, path, options, credentials),
+        (Some(_), Base::Cwd(directory) | Base::Dir(directory)) => {
+            fast::relative(view, directory, path, options, credentials, scratch)
+        }
+        _ => None,
+    };
+    match quick {
+        Some(answer) => answer,
+        None => Walk::new(view, options, credentials, outside, scratch).run(base, path),
+    }
+}

@@ -1,0 +1,81 @@
+//! The part of a walk that is outside every mount.
+//!
+//! Such a path belongs to the kernel. It is walked here only if, taken lexically,
+//! it would enter a mount, or in exact mode; then each component is read as a
+//! symlink, except the ancestors of a mount, which are directories by definition.
+//! At the first doubt the rest is left to the kernel, which will find the same
+//! error itself.
+
+use super::lexical::leads_into_mount;
+use super::pending::Part;
+use super::walk::{End, Step, Walk};
+use crate::errno::Errno;
+
+impl<'r> Walk<'r, '_> {
+    /// One component, outside.
+    pub(super) fn step_outside(&mut self, part: Part<'r>) -> Step<'r> {
+        if self.undecided {
+            let texts = core::iter::once(part.name).chain(self.pending.texts());
+            if !self.options.exact && !leads_into_mount(self.view, self.at.as_bytes(), texts) {
+                return Ok(Some(End::Outside(Some(part))));
+            }
+            self.undecided = false;
+        }
+        match part.name {
+            // Left to the kernel at the end, because it asks for a directory.
+            b"." if !part.last => Ok(None),
+            b".." if self.certain || self.is_searchable_directory() => {
+                self.at.pop_name();
+                self.certain = true;
+                Ok(None)
+            }
+            b"." | b".." => Ok(Some(End::Outside(Some(part)))),
+            _ => self.step_outside_name(part),
+        }
+    }
+
+    /// One component, outside, that is a name.
+    fn step_outside_name(&mut self, part: Part<'r>) -> Step<'r> {
+        let before = self.at.len();
+        self.at.push_name(part.name)?;
+        if let Some((mount, [])) = self.view.mount_of_prefix(self.at.as_bytes()) {
+            return self.arrive(mount, part);
+        }
+        if self.view.is_above_mount(self.at.as_bytes())
+            && (!self.options.exact
+                || leads_into_mount(self.view, self.at.as_bytes(), self.pending.texts()))
+        {
+            self.certain = true;
+            return Ok(None);
+        }
+        let (at, outside) = (self.at.as_bytes(), &mut *self.outside);
+        let target = self.link_texts.keep(|room| outside.readlink(at, room));
+        if let (Err(Errno::EINVAL), false) = (target, part.last) {
+            self.certain = false;
+            return Ok(None);
+        }
+        self.at.truncate(before);
+        match target {
+            // Not the kernel's word but that of the memory for link texts.
+            Err(Errno::ELOOP) => Err(Errno::ELOOP),
+            Ok(target) if self.follows(part) => {
+                // Its directory was searched just now.
+                self.certain = true;
+                self.follow(target, part).map(|()| None)
+            }
+            _ => Ok(Some(End::Outside(Some(part)))),
+        }
+    }
+
+    /// Whether the kernel finds a directory at `at` that may be searched.
+    fn is_searchable_directory(&mut self) -> bool {
+        let before = self.at.len();
+        if self.at.push(b"/.").is_err() {
+            return false;
+        }
+        let (at, outside) = (self.at.as_bytes(), &mut *self.outside);
+        let answer = self.link_texts.keep(|room| outside.readlink(at, room));
+        self.at.truncate(before);
+        answer == Err(Errno::EINVAL)
+    }
+}
