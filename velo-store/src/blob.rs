@@ -195,7 +195,12 @@ impl Store {
     }
 
     /// Raises the mode to what is wanted now; never lowers it.
-    fn allow(&self, hash: &ContentHash, stat: &Stat, want_exec: bool) -> Result<(), StoreError> {
+    pub(crate) fn allow(
+        &self,
+        hash: &ContentHash,
+        stat: &Stat,
+        want_exec: bool,
+    ) -> Result<(), StoreError> {
         let mode = stat.st_mode & 0o7777;
         let wanted = if want_exec || mode & 0o111 != 0 {
             EXECUTABLE

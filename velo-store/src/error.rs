@@ -147,6 +147,58 @@ pub enum StoreError {
         /// What it is.
         found: String,
     },
+    /// Part of a view tree is not what the manifest says.
+    #[error(
+        "{path}: the view is damaged: expected {expected}, found {found}; build it again (velo-ctl build-manifest or velo-ctl use)"
+    )]
+    ViewDamaged {
+        /// The part.
+        path: PathBuf,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// Programs cannot be executed where the view trees would be.
+    #[error("{path}: expected a place where programs may be executed, found a file system mounted noexec; {}", if *.variable { "set VELO_VIEW_ROOT to another place" } else { "set VELO_VIEW_ROOT to a place that is not (/var/tmp, /tmp and the cache directory were tried)" })]
+    NoExec {
+        /// The view root.
+        path: PathBuf,
+        /// `VELO_VIEW_ROOT` names it.
+        variable: bool,
+    },
+    /// A manifest does not verify, so it is not published or used.
+    #[error(
+        "{path}: the manifest is not valid: {reason}; build it again (velo-ctl build-manifest)"
+    )]
+    ManifestInvalid {
+        /// The manifest, or where it was to be published.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Blobs of a manifest are missing or damaged, so it is not published.
+    #[error(
+        "{path}: not published: {count} blobs are missing or damaged; the first is that of {entry}: {first}"
+    )]
+    ManifestIncomplete {
+        /// Where it was to be published.
+        path: PathBuf,
+        /// How many blobs.
+        count: usize,
+        /// Path of the first entry that needs one of them.
+        entry: PathBuf,
+        /// What is wrong with its blob.
+        first: Box<StoreError>,
+    },
+    /// A path that the list of current manifests cannot hold.
+    #[error(
+        "{path:?}: expected an absolute path without ':' and line ends; rename the manifest or give its full path"
+    )]
+    ManifestPath {
+        /// The path.
+        path: PathBuf,
+    },
     /// The file system does not keep the nanoseconds of an mtime.
     #[error(
         "{path}: expected the mtime {expected} to stick, found {found}: the file system keeps coarse timestamps only; set VELO_ROOT to tmpfs, xfs, btrfs or ext4 with 256-byte inodes"

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod blob;
+mod current;
 mod error;
 mod put;
 mod root;

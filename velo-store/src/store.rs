@@ -20,7 +20,7 @@ use crate::{Root, Space, StoreError};
 /// Leftovers of killed builders are removed by an open that comes this much later.
 /// Work in progress is protected by its lock; the age is for file systems without locks
 /// and for the moment between creating and locking.
-const LEFTOVER_AGE: Duration = Duration::from_secs(600);
+pub(crate) const LEFTOVER_AGE: Duration = Duration::from_secs(600);
 
 /// Mode of the directories: others may pass, and open what they know the name of.
 pub(crate) const PASSABLE: Mode = Mode::from_bits_retain(0o711);
@@ -33,7 +33,6 @@ pub struct Store {
     cas: OwnedFd,
     pub(crate) memory: bool,
     pub(crate) view_root_wanted: Option<PathBuf>,
-    pub(crate) view_root_chosen: OnceLock<PathBuf>,
     pub(crate) stamp_sticks: AtomicBool,
     way: OnceLock<Way>,
 }
@@ -47,7 +46,7 @@ impl Store {
     /// [`StoreError::ReadOnly`] or [`StoreError::Denied`] if something is missing and
     /// cannot be created.
     pub fn open_or_create(root: &Path) -> Result<Self, StoreError> {
-        create_root(root)?;
+        create_directories(root, "create the store root")?;
         let store = Self::open_with(root, true)?;
         // A store that this user cannot write to has nothing for this user to clean.
         let _cleaned = store.clean_leftovers(LEFTOVER_AGE);
@@ -93,7 +92,6 @@ impl Store {
             view_root_wanted: std::env::var_os(VIEW_ROOT_VARIABLE)
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from),
-            view_root_chosen: OnceLock::new(),
             stamp_sticks: AtomicBool::new(false),
             way: OnceLock::new(),
         })
@@ -103,7 +101,6 @@ impl Store {
     #[must_use]
     pub fn with_view_root(mut self, view_root: PathBuf) -> Self {
         self.view_root_wanted = Some(view_root);
-        self.view_root_chosen = OnceLock::new();
         self
     }
 
@@ -194,18 +191,19 @@ fn place_name(name: &str) -> &str {
     if name.is_empty() { "." } else { name }
 }
 
-fn create_root(root: &Path) -> Result<(), StoreError> {
+/// Makes sure that `path` is a directory: its parents as usual, itself with mode 0711.
+pub(crate) fn create_directories(path: &Path, action: &'static str) -> Result<(), StoreError> {
     // Asked first: a read-only file system says EROFS even of what exists.
-    if root.is_dir() {
+    if path.is_dir() {
         return Ok(());
     }
-    let failed = |errno| StoreError::from_errno("create the store root", root, errno);
-    if let Some(parent) = root.parent()
+    let failed = |errno| StoreError::from_errno(action, path, errno);
+    if let Some(parent) = path.parent()
         && let Err(error) = std::fs::create_dir_all(parent)
     {
         return Err(failed(Errno::from_io_error(&error).unwrap_or(Errno::IO)));
     }
-    let name = CString::new(root.as_os_str().as_bytes()).map_err(|_| failed(Errno::INVAL))?;
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| failed(Errno::INVAL))?;
     match make_directory(CWD, &name) {
         // Somebody else was faster; whatever it is, opening it will tell.
         Ok(()) | Err(Errno::EXIST) => Ok(()),

@@ -75,10 +75,15 @@ impl<'d> Temporary<'d> {
         {
             return Ok(temporary);
         }
+        Self::create_named(directory, Mode::RUSR | Mode::WUSR)
+    }
+
+    /// With a temporary name in `directory`, and `mode` less the umask.
+    pub(crate) fn create_named(directory: BorrowedFd<'d>, mode: Mode) -> Result<Self> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         loop {
             let name = fresh_name();
-            match openat(directory, &name, flags, Mode::RUSR | Mode::WUSR) {
+            match openat(directory, &name, flags, mode) {
                 Ok(fd) => {
                     // Not every file system has locks; then only the age protects it.
                     let _unlocked = flock(&fd, FlockOperation::NonBlockingLockExclusive);
