@@ -1,0 +1,278 @@
+//! One build from beginning to end: scan, ingest, write, remember.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use velo_core::store_layout::manifest_suffix;
+use velo_store::Store;
+
+use crate::adapters;
+use crate::assemble;
+use crate::cache::{About, Cache, Fingerprint, encode, save};
+use crate::error::{IndexError, Troubles};
+use crate::ingest::{Counts, Ingest};
+use crate::options::{BuildOptions, Special};
+use crate::progress::{Amount, Progress};
+use crate::scan::{Scan, Scanned};
+use crate::source::{Source, last_name};
+use crate::tree::{Content, Tree};
+
+/// How often a tree that changes under the build is tried, with pauses of 10, 40 and
+/// 160 ms. What was read before is not read again.
+const ATTEMPTS: u32 = 4;
+
+/// A finished manifest.
+#[derive(Debug)]
+pub struct Built {
+    /// The manifest, to be published as it is.
+    pub bytes: Vec<u8>,
+    /// What was done for it.
+    pub summary: Summary,
+}
+
+/// What a build did and found.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Summary {
+    /// Entries in the manifest, the root included.
+    pub entries: u64,
+    /// Directories, the root included.
+    pub dirs: u64,
+    /// Regular files, by name (a file with two names counts twice).
+    pub files: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Bytes of the regular files, by name.
+    pub bytes: u64,
+    /// Blobs that were not in the store before.
+    pub new_blobs: u64,
+    /// Bytes of them.
+    pub new_bytes: u64,
+    /// Bytes that cost nothing, because the store had them or because several files are
+    /// the same: `bytes - new_bytes`.
+    pub dedup_bytes: u64,
+    /// Files whose content the stat cache knew.
+    pub cached_files: u64,
+    /// Files that were read.
+    pub hashed_files: u64,
+    /// Bytes that were read.
+    pub hashed_bytes: u64,
+    /// Packages that the adapters found.
+    pub packages: u64,
+    /// Nothing at all had changed since the manifest was last built: the bytes are that
+    /// one's.
+    pub unchanged: bool,
+    /// What a user may want to know, one line each.
+    pub warnings: Vec<String>,
+    /// Time for names and metadata, milliseconds.
+    pub scan_ms: u64,
+    /// Time for content, milliseconds.
+    pub ingest_ms: u64,
+    /// Time for the manifest's bytes, milliseconds.
+    pub write_ms: u64,
+}
+
+/// Indexes the tree at `source`: its content goes into `store`, its manifest is
+/// returned.
+///
+/// # Errors
+/// See [`IndexError`]: each says which paths, and what to do.
+pub fn build(
+    source: &Path,
+    options: &BuildOptions,
+    store: &Store,
+    progress: &dyn Progress,
+) -> Result<Built, IndexError> {
+    let source = Source::open(source, options, store)?;
+    let job = Job {
+        key: source.key(),
+        fingerprint: options.fingerprint(&source.mount),
+        source,
+        options,
+        store,
+        progress,
+    };
+    let path = Cache::path(&store.index_directory(), &job.key);
+    let mut cache = if options.no_cache { None } else { Cache::load(&path, &job.key) };
+    let mut attempt = 1;
+    loop {
+        let mut done = job.attempt(cache.as_ref())?;
+        if done.troubles.changed.is_empty() {
+            return job.finish(done, &path);
+        }
+        if attempt == ATTEMPTS {
+            let paths = std::mem::take(&mut done.troubles.changed).into_first();
+            return Err(IndexError::Changed { paths, attempts: ATTEMPTS });
+        }
+        std::thread::sleep(Duration::from_millis(10 << (2 * (attempt - 1))));
+        attempt += 1;
+        if done.ingested
+            && let Some(bytes) = job.encode(&done, [0; 32])
+        {
+            cache = Cache::from_bytes(bytes, &job.key).or(cache);
+        }
+    }
+}
+
+/// What stays the same from attempt to attempt.
+struct Job<'a> {
+    source: Source,
+    key: [u8; 32],
+    fingerprint: Fingerprint,
+    options: &'a BuildOptions,
+    store: &'a Store,
+    progress: &'a dyn Progress,
+}
+
+/// What one attempt came to.
+struct Try {
+    began: SystemTime,
+    tree: Tree,
+    troubles: Troubles,
+    summary: Summary,
+    /// The scan was complete, so the content was read too.
+    ingested: bool,
+    /// The manifest, if nothing changed since it was written.
+    manifest: Option<Vec<u8>>,
+}
+
+impl Job<'_> {
+    /// Scans and ingests once.
+    fn attempt(&self, cache: Option<&Cache>) -> Result<Try, IndexError> {
+        let threads = self.options.threads();
+        let (began, clock) = (SystemTime::now(), Instant::now());
+        let scan = Scan {
+            source: &self.source.path,
+            root: &self.source.root,
+            store: self.store,
+            cache,
+            exact: self.options.exact,
+            xattrs: self.options.xattrs,
+            skip_special: self.options.special == Special::Skip,
+            threads,
+            progress: self.progress,
+        };
+        let Scanned { mut tree, entries, unchanged, mounts, skipped, mut troubles } =
+            scan.run(self.source.stat);
+        let mut summary = Summary { entries, scan_ms: ms(clock), ..Summary::default() };
+        for path in mounts {
+            let path = path.display();
+            summary.warnings.push(format!("{path}: another file system is mounted here; its files are included"));
+        }
+        for path in skipped {
+            let path = path.display();
+            summary.warnings.push(format!("{path}: left out, a manifest cannot hold it"));
+        }
+        if troubles.fatal.is_some() || !troubles.special.is_empty() {
+            troubles.into_result()?;
+            troubles = Troubles::default();
+        }
+        if !troubles.changed.is_empty() {
+            return Ok(Try { began, tree, troubles, summary, ingested: false, manifest: None });
+        }
+        let clock = Instant::now();
+        let counts = if unchanged {
+            Counts::default()
+        } else {
+            let ingest = Ingest {
+                source: &self.source.path,
+                root: &self.source.root,
+                store: self.store,
+                xattrs: self.options.xattrs,
+                threads,
+                progress: self.progress,
+            };
+            ingest.run(&mut tree, &mut troubles)
+        };
+        summary.ingest_ms = ms(clock);
+        summary.count(&tree, counts);
+        let manifest = if unchanged { cache.and_then(|cache| self.last_manifest(cache)) } else { None };
+        Ok(Try { began, tree, troubles, summary, ingested: true, manifest })
+    }
+    /// Writes the manifest and the stat cache, or says what the tree has that cannot be
+    /// indexed; what was read of it is remembered all the same.
+    fn finish(&self, done: Try, cache_path: &Path) -> Result<Built, IndexError> {
+        let Try { began, tree, troubles, mut summary, manifest, .. } = done;
+        let remember = |tree_id| {
+            let about = self.about(began, tree_id);
+            encode(&tree, summary.entries, &about).is_none_or(|bytes| save(cache_path, &bytes).is_ok())
+        };
+        if let Err(error) = troubles.into_result() {
+            // The next attempt is faster for it, or not.
+            let _saved = remember([0; 32]);
+            return Err(error);
+        }
+        if let Some(bytes) = manifest {
+            summary.unchanged = true;
+            return Ok(Built { bytes, summary });
+        }
+        let clock = Instant::now();
+        let packages = adapters::find(
+            &tree,
+            last_name(&self.source.mount),
+            self.store,
+            self.options.threads(),
+        );
+        summary.packages = packages.len() as u64;
+        let bytes = assemble::manifest(&self.source, &tree, &packages, self.options)?;
+        let saved = remember(*blake3::hash(&bytes).as_bytes());
+        summary.write_ms = ms(clock);
+        if !saved {
+            let place = cache_path.display();
+            summary.warnings.push(format!("{place}: the stat cache cannot be written; the next build reads every file again"));
+        }
+        Ok(Built { bytes, summary })
+    }
+
+    /// The manifest that the build before wrote, if this one would write the same and it
+    /// is still there.
+    fn last_manifest(&self, cache: &Cache) -> Option<Vec<u8>> {
+        let (fingerprint, tree) = cache.result()?;
+        // Atimes move without the cache knowing.
+        if fingerprint != self.fingerprint || self.options.exact {
+            return None;
+        }
+        let stored = manifest_suffix(&tree);
+        let stored = OsStr::from_bytes(stored.get(1..).unwrap_or_default());
+        let places = [Some(self.store.root().join(stored)), self.options.output.clone()];
+        places.into_iter().flatten().find_map(|path| {
+            let bytes = std::fs::read(path).ok()?;
+            (*blake3::hash(&bytes).as_bytes() == tree).then_some(bytes)
+        })
+    }
+
+    fn encode(&self, done: &Try, tree_id: [u8; 32]) -> Option<Vec<u8>> {
+        encode(&done.tree, done.summary.entries, &self.about(done.began, tree_id))
+    }
+
+    fn about(&self, began: SystemTime, tree: [u8; 32]) -> About {
+        let (key, fingerprint) = (self.key, self.fingerprint);
+        About { key, fingerprint, tree, began, xattrs: self.options.xattrs }
+    }
+}
+
+impl Summary {
+    fn count(&mut self, tree: &Tree, counts: Counts) {
+        self.dirs = tree.directories.len() as u64;
+        for entry in tree.directories.iter().flat_map(|directory| &directory.entries) {
+            match entry.content {
+                Content::Directory(_) => {}
+                Content::Symlink { .. } => self.symlinks += 1,
+                Content::File { .. } | Content::Unread => {
+                    self.files += 1;
+                    self.bytes += entry.stat.size;
+                }
+            }
+        }
+        let Amount { files, bytes } = counts.read;
+        (self.hashed_files, self.hashed_bytes) = (files, bytes);
+        (self.new_blobs, self.new_bytes) = (counts.new.files, counts.new.bytes);
+        self.cached_files = self.files.saturating_sub(files + counts.twins);
+        self.dedup_bytes = self.bytes.saturating_sub(self.new_bytes);
+    }
+}
+
+fn ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,459 @@
+//! One worker of the scan: lists directories, looks at what is in them, and hands
+//! subdirectories on.
+
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::fs::{FileType, OFlags, readlinkat};
+use rustix::io::Errno;
+use velo_core::id::ContentHash;
+
+use super::listing::{Listing, Slot, list};
+use super::pseudo::pseudo_file_system;
+use super::{Shared, open_below, open_reading};
+use crate::cache::{Cache, Known, fact};
+use crate::error::{IndexError, Troubles};
+use crate::stat::{ExtraTimes, look};
+use crate::tree::{Content, Directory, Entry, Facts, ROOT};
+use crate::{stat::Stat, xattr};
+
+/// Entries of a directory that are looked at in one go; larger directories are split
+/// among the workers.
+const PIECE_ENTRIES: usize = 2048;
+
+/// Something to do.
+pub(super) enum Task<'a> {
+    /// List directory `id` and look at its entries.
+    List { id: u32, above: Option<Above<'a>>, parent_dev: u64, cached: Option<u32> },
+    /// Look at some of the entries of a large directory.
+    Look { open: Arc<Open<'a>>, range: Range<usize> },
+}
+
+/// Where to find a directory: in `parent`, under the name in its slot.
+pub(super) struct Above<'a> {
+    parent: Arc<Open<'a>>,
+    slot: usize,
+}
+
+/// A listed directory that is held open for its subdirectories.
+pub(super) struct Open<'a> {
+    id: u32,
+    dev: u64,
+    fd: OwnedFd,
+    names: Arc<Vec<u8>>,
+    slots: Vec<Slot>,
+    cached: Option<u32>,
+    held: &'a AtomicUsize,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.held.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A directory's own record.
+pub(super) struct Head {
+    pub(super) id: u32,
+    pub(super) stat: Stat,
+    pub(super) extra: ExtraTimes,
+    pub(super) facts: Facts,
+    pub(super) names: Arc<Vec<u8>>,
+}
+
+/// Some of the entries of a directory.
+pub(super) struct Piece {
+    pub(super) id: u32,
+    pub(super) start: usize,
+    entries: Vec<Entry>,
+    extras: Vec<ExtraTimes>,
+    targets: Vec<u8>,
+}
+
+impl Piece {
+    /// Adds the entries at the end of what `directory` has. Pieces come in order.
+    pub(super) fn append_to(mut self, directory: &mut Directory) {
+        if directory.entries.is_empty() {
+            directory.entries = self.entries;
+            directory.extras = self.extras;
+            directory.targets = self.targets;
+            return;
+        }
+        let moved = directory.targets.len() as u32;
+        for entry in &mut self.entries {
+            if let Content::Symlink { offset, .. } = &mut entry.content {
+                *offset += moved;
+            }
+        }
+        directory.entries.append(&mut self.entries);
+        directory.extras.append(&mut self.extras);
+        directory.targets.append(&mut self.targets);
+    }
+}
+
+/// One thread's part of the scan.
+pub(super) struct Worker<'s, 'a> {
+    shared: &'s Shared<'a>,
+    own: Vec<Task<'a>>,
+    buffer: Vec<u8>,
+    found: Found,
+}
+
+/// What a worker comes back with.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) heads: Vec<Head>,
+    pub(super) pieces: Vec<Piece>,
+    /// Something is not as the cache says.
+    pub(super) changed: bool,
+    pub(super) mounts: Vec<PathBuf>,
+    pub(super) skipped: Vec<PathBuf>,
+    pub(super) troubles: Troubles,
+}
+
+impl Task<'_> {
+    pub(super) fn root() -> Self {
+        Self::List { id: ROOT, above: None, parent_dev: 0, cached: Some(0) }
+    }
+}
+
+impl<'s, 'a> Worker<'s, 'a> {
+    pub(super) fn new(shared: &'s Shared<'a>) -> Self {
+        Self {
+            shared,
+            own: Vec::new(),
+            buffer: Vec::new(),
+            found: Found::default(),
+        }
+    }
+
+    /// Works until nobody has work.
+    pub(super) fn run(mut self) -> Found {
+        while let Some(task) = self.shared.queue.next(&mut self.own) {
+            if self.shared.stop.load(Ordering::Relaxed) {
+                continue;
+            }
+            match task {
+                Task::List { id, above, parent_dev, cached } => {
+                    self.list(id, above, parent_dev, cached);
+                }
+                Task::Look { open, range } => self.look(&open, range),
+            }
+            if self.found.troubles.fatal.is_some() {
+                self.shared.stop.store(true, Ordering::Relaxed);
+            }
+        }
+        self.found
+    }
+
+    fn list(&mut self, id: u32, above: Option<Above<'a>>, parent_dev: u64, cached: Option<u32>) {
+        let shared = self.shared;
+        let opened = match &above {
+            Some(Above { parent, slot }) => match parent.slots.get(*slot) {
+                Some(slot) => {
+                    open_reading(&parent.fd, slot.c_name(&parent.names), OFlags::DIRECTORY)
+                }
+                None => Err(Errno::INVAL),
+            },
+            None => open_below(shared.scan.root, &shared.path_below(id)),
+        };
+        drop(above);
+        let fd = match opened {
+            Ok(fd) => fd,
+            Err(errno) => return self.trouble("open the directory", id, b"", errno),
+        };
+        let listing = match list(&fd, shared.scan.exact, &mut self.buffer) {
+            Ok(Some(listing)) => listing,
+            Ok(None) => {
+                let path = shared.full_path(id, b"");
+                return self.found.troubles.changed.add(path, "changed while it was listed");
+            }
+            Err(errno) => return self.trouble("list the directory", id, b"", errno),
+        };
+        if id == ROOT && !listing.stat.is_same_inode(&shared.root_stat) {
+            return self.trouble("open the directory", id, b"", Errno::NOENT);
+        }
+        if id == ROOT || listing.stat.dev != parent_dev {
+            self.check_mount(id, &fd);
+        }
+        self.take_listing(id, fd, listing, cached);
+    }
+
+    /// Another file system begins here.
+    fn check_mount(&mut self, id: u32, fd: &OwnedFd) {
+        if let Some(found) = pseudo_file_system(fd) {
+            let path = self.shared.full_path(id, b"");
+            self.found.troubles.fatal = Some(IndexError::PseudoFileSystem { path, found });
+        } else if id != ROOT {
+            self.found.mounts.push(self.shared.full_path(id, b""));
+        }
+    }
+
+    fn take_listing(&mut self, id: u32, fd: OwnedFd, listing: Listing, cached: Option<u32>) {
+        let shared = self.shared;
+        let Listing { stat, extra, names, slots, too_long } = listing;
+        for name in too_long {
+            let why = format!("a name of {} bytes", name.len());
+            self.found.troubles.long_names.add(shared.full_path(id, &name), why);
+        }
+        if let Err(error) = shared.count(slots.len() as u64) {
+            self.found.troubles.fatal = Some(error);
+            return;
+        }
+        let cached = cached.filter(|_| shared.scan.cache.is_some());
+        let facts = self.look_at_head(id, &fd, &stat, slots.len(), cached);
+        let names = Arc::new(names);
+        self.found.heads.push(Head { id, stat, extra, facts, names: Arc::clone(&names) });
+        if slots.is_empty() {
+            return;
+        }
+        shared.open.fetch_add(1, Ordering::Relaxed);
+        let open =
+            Arc::new(Open { id, dev: stat.dev, fd, names, slots, cached, held: shared.open });
+        let count = open.slots.len();
+        for start in (PIECE_ENTRIES..count).step_by(PIECE_ENTRIES) {
+            let range = start..count.min(start + PIECE_ENTRIES);
+            self.own.push(Task::Look { open: Arc::clone(&open), range });
+        }
+        self.look(&open, 0..count.min(PIECE_ENTRIES));
+    }
+
+    /// What is recorded of the directory itself: whether it is as cached, and whether it
+    /// has extended attributes.
+    fn look_at_head(
+        &mut self,
+        id: u32,
+        fd: &OwnedFd,
+        stat: &Stat,
+        count: usize,
+        cached: Option<u32>,
+    ) -> Facts {
+        let cache = self.shared.scan.cache;
+        let known = cache.zip(cached).and_then(|(cache, index)| cache.known(index));
+        let known = known.filter(|known| known.holds_for(stat));
+        let same_count = cache.zip(cached).is_some_and(|(c, index)| c.children(index).len() == count);
+        self.found.changed |= known.is_none() || !same_count;
+        if !self.shared.scan.xattrs {
+            return Facts::default();
+        }
+        match known {
+            Some(known) if known.facts & fact::XATTRS_KNOWN != 0 => facts_of(&known),
+            _ => {
+                let mut facts = Facts::default();
+                match xattr::any(fd) {
+                    Ok(any) => facts.set(Facts::XATTRS, any),
+                    Err(errno) => self.trouble("list the attributes", id, b"", errno),
+                }
+                facts
+            }
+        }
+    }
+
+    fn look(&mut self, open: &Arc<Open<'a>>, range: Range<usize>) {
+        let shared = self.shared;
+        let mut piece = Piece {
+            id: open.id,
+            start: range.start,
+            entries: Vec::with_capacity(range.len()),
+            extras: Vec::new(),
+            targets: Vec::new(),
+        };
+        let slots = open.slots.get(range.clone()).unwrap_or_default();
+        let mut guide = slots.first().and_then(|first| {
+            Guide::new(shared.scan.cache?, open.cached?, first.name(&open.names))
+        });
+        let mut subdirectories = Vec::new();
+        for (position, slot) in range.zip(slots) {
+            let name = slot.name(&open.names);
+            let cached = guide.as_mut().and_then(|guide| guide.find(name));
+            let mut kind = slot.kind;
+            let mut found = (Stat::default(), ExtraTimes::default());
+            if !kind.is_dir() {
+                found = match look(&open.fd, slot.c_name(&open.names), shared.scan.exact) {
+                    Ok(found) => found,
+                    Err(errno) => {
+                        self.trouble("look at", open.id, name, errno);
+                        continue;
+                    }
+                };
+                kind = found.0.file_type();
+            }
+            let known = cached.and_then(|index| shared.scan.cache?.known(index));
+            let known = known.filter(|known| known.holds_for(&found.0));
+            let content = match kind {
+                FileType::Directory => {
+                    subdirectories.push((piece.entries.len(), position, cached));
+                    found = Default::default();
+                    Content::Directory(0)
+                }
+                FileType::RegularFile => self.content(known),
+                FileType::Symlink => match self.target(open, slot, known, &mut piece.targets) {
+                    Some(content) => content,
+                    None => continue,
+                },
+                other => {
+                    self.special(open.id, name, other);
+                    continue;
+                }
+            };
+            self.found.changed |= !kind.is_dir() && known.is_none();
+            piece.entries.push(Entry::new(slot.name, slot.name_bytes, found.0, content));
+            if shared.scan.exact {
+                piece.extras.push(found.1);
+            }
+        }
+        self.hand_on(open, &mut piece, &subdirectories);
+        self.found.pieces.push(piece);
+    }
+
+    /// What the cache knows of a file's content, if the store has it.
+    fn content(&mut self, known: Option<Known>) -> Content {
+        let scan = self.shared.scan;
+        let complete = |known: &Known| !scan.xattrs || known.facts & fact::XATTRS_KNOWN != 0;
+        let present = |known: &Known| {
+            known.hash != [0; 32] && scan.store.contains(&ContentHash::from_bytes(known.hash))
+        };
+        match known.filter(complete).filter(present) {
+            Some(known) => Content::File { hash: known.hash, facts: facts_of(&known) },
+            None => {
+                self.found.changed = true;
+                Content::Unread
+            }
+        }
+    }
+
+    fn target(
+        &mut self,
+        open: &Open<'a>,
+        slot: &Slot,
+        known: Option<Known>,
+        targets: &mut Vec<u8>,
+    ) -> Option<Content> {
+        let offset = u32::try_from(targets.len()).ok();
+        let cached = known.and_then(|known| self.shared.scan.cache?.target(&known));
+        if let Some(target) = cached {
+            targets.extend_from_slice(target);
+        } else {
+            match readlinkat(&open.fd, slot.c_name(&open.names), Vec::new()) {
+                Ok(target) => targets.extend_from_slice(target.as_bytes()),
+                // Not a link any more.
+                Err(Errno::INVAL) => {
+                    self.trouble("read the link", open.id, slot.name(&open.names), Errno::NOENT);
+                    return None;
+                }
+                Err(errno) => {
+                    self.trouble("read the link", open.id, slot.name(&open.names), errno);
+                    return None;
+                }
+            }
+        }
+        let end = u32::try_from(targets.len()).ok();
+        let Some((offset, end)) = offset.zip(end) else {
+            self.trouble("keep the target of", open.id, slot.name(&open.names), Errno::OVERFLOW);
+            return None;
+        };
+        Some(Content::Symlink { offset, bytes: end - offset })
+    }
+
+    fn special(&mut self, id: u32, name: &[u8], kind: FileType) {
+        let what = match kind {
+            FileType::Fifo => "a fifo",
+            FileType::Socket => "a socket",
+            FileType::CharacterDevice => "a character device",
+            FileType::BlockDevice => "a block device",
+            _ => "a file of unknown type",
+        };
+        self.found.changed = true;
+        let path = self.shared.full_path(id, name);
+        if self.shared.scan.skip_special {
+            self.found.skipped.push(path);
+        } else {
+            self.found.troubles.special.add(path, what);
+        }
+    }
+
+    /// Gives the subdirectories their ids and makes tasks of them: the last first, since
+    /// the latest task is done next.
+    fn hand_on(
+        &mut self,
+        open: &Arc<Open<'a>>,
+        piece: &mut Piece,
+        subdirectories: &[(usize, usize, Option<u32>)],
+    ) {
+        if subdirectories.is_empty() {
+            return;
+        }
+        let names = subdirectories.iter().map(|(_, position, _)| {
+            open.slots.get(*position).map(|slot| slot.name(&open.names)).unwrap_or_default()
+        });
+        let Some(first) = self.shared.register(open.id, names) else {
+            self.trouble("number", open.id, b"", Errno::OVERFLOW);
+            return;
+        };
+        let within_budget = self.shared.open.load(Ordering::Relaxed) <= self.shared.open_max;
+        for ((entry, slot, cached), id) in subdirectories.iter().zip(first..) {
+            if let Some(entry) = piece.entries.get_mut(*entry) {
+                entry.content = Content::Directory(id);
+            }
+            let above = Above { parent: Arc::clone(open), slot: *slot };
+            self.own.push(Task::List {
+                id,
+                above: within_budget.then_some(above),
+                parent_dev: open.dev,
+                cached: *cached,
+            });
+        }
+    }
+
+    fn trouble(&mut self, action: &'static str, id: u32, name: &[u8], errno: Errno) {
+        self.found.changed = true;
+        self.found.troubles.file(action, self.shared.full_path(id, name), errno);
+    }
+}
+
+fn facts_of(known: &Known) -> Facts {
+    Facts((known.facts & 0xff) as u8)
+}
+
+/// Walks the cached children of a directory beside the real ones, both in order.
+struct Guide<'a> {
+    cache: &'a Cache,
+    rest: Range<u32>,
+}
+
+impl<'a> Guide<'a> {
+    /// Starts at the first cached child that is not before `first`.
+    fn new(cache: &'a Cache, directory: u32, first: &[u8]) -> Option<Self> {
+        let mut rest = cache.children(directory);
+        let (mut low, mut high) = (rest.start, rest.end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if cache.name(middle)? < first {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        rest.start = low;
+        Some(Self { cache, rest })
+    }
+
+    /// The cached child called `name`; names must come in order.
+    fn find(&mut self, name: &[u8]) -> Option<u32> {
+        while !self.rest.is_empty() {
+            let here = self.rest.start;
+            match self.cache.name(here)?.cmp(name) {
+                std::cmp::Ordering::Less => self.rest.start += 1,
+                std::cmp::Ordering::Equal => {
+                    self.rest.start += 1;
+                    return Some(here);
+                }
+                std::cmp::Ordering::Greater => return None,
+            }
+        }
+        None
+    }
+}
