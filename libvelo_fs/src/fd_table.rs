@@ -1,0 +1,213 @@
+//! What the process's descriptors are, as far as our own hooks know.
+//!
+//! A hint, never an authority for file contents: `fstat` asks the kernel and
+//! checks the stamp before it believes an entry (brief §8). Directory entries are
+//! believed for `*at` calls, because directories are opened and closed through
+//! hooked functions only; what is not known is probed once.
+//! Descriptors beyond the table are probed each time.
+
+use crate::world::{Entry, World};
+use crate::{sys, world};
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use linux_raw_sys::general as nr;
+use velo_core::stamp::stamp_ns;
+
+const SIZE: usize = 65_536;
+
+static TABLE: [AtomicU64; SIZE] = [const { AtomicU64::new(0) }; SIZE];
+/// One more than the highest descriptor ever noted: bounds the close loops.
+static HIGH: AtomicUsize = AtomicUsize::new(0);
+
+const KIND_SHIFT: u32 = 60;
+const FOREIGN: u64 = 1;
+const SERVED: u64 = 2;
+const ANCESTOR: u64 = 3;
+
+/// What is known of a descriptor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing: inherited, or made by a call that is not hooked.
+    Unknown,
+    /// The kernel's own business.
+    Foreign,
+    /// A served file or directory.
+    Served(Entry),
+    /// A plain directory above a mount: the first `bytes` bytes of the mount's path.
+    Ancestor {
+        /// The mount.
+        mount: u16,
+        /// How much of its path leads to this directory.
+        bytes: u32,
+    },
+}
+
+fn encode(known: Known) -> u64 {
+    let (kind, mount, rest) = match known {
+        Known::Unknown => return 0,
+        Known::Foreign => (FOREIGN, 0, 0),
+        Known::Served(entry) => (SERVED, entry.mount, entry.index),
+        Known::Ancestor { mount, bytes } => (ANCESTOR, mount, bytes),
+    };
+    kind << KIND_SHIFT | u64::from(mount) << 32 | u64::from(rest)
+}
+
+fn slot(descriptor: c_int) -> Option<&'static AtomicU64> {
+    TABLE.get(usize::try_from(descriptor).ok()?)
+}
+
+/// What the table says.
+#[inline]
+pub fn get(descriptor: c_int) -> Known {
+    let value = slot(descriptor).map_or(0, |slot| slot.load(Relaxed));
+    let (mount, rest) = ((value >> 32) as u16, value as u32);
+    match value >> KIND_SHIFT {
+        FOREIGN => Known::Foreign,
+        SERVED => Known::Served(Entry { mount, index: rest }),
+        ANCESTOR => Known::Ancestor { mount, bytes: rest },
+        _ => Known::Unknown,
+    }
+}
+
+/// Notes what a new descriptor is. Does nothing in a child that shares our memory.
+#[inline]
+pub fn set(descriptor: c_int, known: Known) {
+    if let Some(slot) = slot(descriptor)
+        && !crate::vfork::in_child()
+    {
+        slot.store(encode(known), Relaxed);
+        HIGH.fetch_max(descriptor as usize + 1, Relaxed);
+    }
+}
+
+/// Forgets a descriptor that is about to be closed.
+#[inline]
+pub fn clear(descriptor: c_int) {
+    if let Some(slot) = slot(descriptor)
+        && slot.load(Relaxed) != 0
+        && !crate::vfork::in_child()
+    {
+        slot.store(0, Relaxed);
+    }
+}
+
+/// Forgets all descriptors from `first` to `last`, which may be as large as it likes.
+pub fn clear_range(first: u32, last: u32) {
+    let end = (last as usize).saturating_add(1).min(HIGH.load(Relaxed));
+    for descriptor in first as usize..end {
+        clear(descriptor as c_int);
+    }
+}
+
+/// Makes `copy` what `original` is.
+pub fn copy(original: c_int, copied: c_int) {
+    set(copied, get(original));
+}
+
+/// What a directory descriptor is, probing the kernel where the table does not know.
+#[inline]
+pub fn directory(world: &'static World, descriptor: c_int) -> Known {
+    match get(descriptor) {
+        Known::Unknown => probe(world, descriptor),
+        known => known,
+    }
+}
+
+/// Asks the kernel what an unknown descriptor is and remembers the answer.
+#[cold]
+fn probe(world: &'static World, descriptor: c_int) -> Known {
+    let Ok(status) = sys::fstat_of(descriptor) else { return Known::Unknown };
+    let known = recognise(world, descriptor, &status).map_or(Known::Foreign, Known::Served);
+    set(descriptor, known);
+    known
+}
+
+/// The served entry behind a descriptor that was not opened by a hook here:
+/// inherited over exec, received over a socket, opened by the C library itself.
+pub fn recognise(world: &'static World, descriptor: c_int, status: &sys::Stat) -> Option<Entry> {
+    match status.st_mode & nr::S_IFMT {
+        nr::S_IFDIR => world.view.mounts().iter().enumerate().find_map(|(number, mount)| {
+            let entry = Entry { mount: number as u16, index: u32::try_from(status.st_mtime).ok()? };
+            let same_root = mount.manifest().root_of(entry.index)? == mount.root();
+            (same_root && is_served(world, entry, status)).then_some(entry)
+        }),
+        nr::S_IFREG if status.st_mtime == 0 && status.st_mode & 0o222 == 0 => {
+            let mut path = [0; nr::PATH_MAX as usize];
+            by_content(world, physical_path(descriptor, &mut path)?)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the kernel's answer for a descriptor is that of the served `entry`.
+pub fn is_served(world: &World, entry: Entry, status: &sys::Stat) -> bool {
+    let Some(vnode) = world.manifest(entry.mount).and_then(|manifest| manifest.vnode(entry.index)) else {
+        return false;
+    };
+    let kind = status.st_mode & nr::S_IFMT;
+    if vnode.is_dir() {
+        let stamp = world.place(entry.mount).map_or(0, |place| place.view_stamp_ns);
+        kind == nr::S_IFDIR
+            && status.st_mtime == u64::from(entry.index)
+            && status.st_mtime_nsec == u64::from(stamp)
+    } else if vnode.is_symlink() {
+        kind == nr::S_IFLNK
+    } else {
+        let (size, hash) = (vnode.size, vnode.content_hash);
+        kind == nr::S_IFREG
+            && status.st_mtime == 0
+            && status.st_size as u64 == size
+            && status.st_mtime_nsec == u64::from(stamp_ns(&hash))
+    }
+}
+
+/// The path that the kernel shows for a descriptor.
+pub fn physical_path(descriptor: c_int, buffer: &mut [u8]) -> Option<&[u8]> {
+    let mut link = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let mut text = [0; 20];
+    let digits = crate::message::decimal(u64::try_from(descriptor).ok()?, &mut text);
+    link.get_mut(14..14 + digits.len())?.copy_from_slice(digits);
+    let bytes = sys::readlinkat(nr::AT_FDCWD, link.as_ptr().cast(), buffer).ok()?;
+    buffer.get(..bytes)
+}
+
+/// The first entry whose content stands at this physical path: a view file by its
+/// path, a blob by its name. Equal contents at several paths cannot be told apart.
+#[cold]
+pub fn by_content(world: &'static World, physical: &[u8]) -> Option<Entry> {
+    if let Some(entry) = world.from_physical(physical) {
+        return Some(entry);
+    }
+    let name = physical.strip_prefix(world.store)?.strip_prefix(b"/cas_store/")?.get(3..)?;
+    let mut hash = [0; 32];
+    for (byte, digits) in hash.iter_mut().zip(name.chunks(2)) {
+        *byte = u8::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    for (number, mount) in world.view.mounts().iter().enumerate() {
+        let manifest = mount.manifest();
+        let same = |index: &u32| {
+            manifest.vnode(*index).is_some_and(|vnode| vnode.is_file() && vnode.content_hash == hash)
+                && manifest.root_of(*index) == Some(mount.root())
+        };
+        if let Some(index) = (0..manifest.entry_count()).find(same) {
+            return Some(Entry { mount: number as u16, index });
+        }
+    }
+    None
+}
+
+/// The served entry behind `descriptor`, checked against the kernel.
+pub fn served(descriptor: c_int) -> Option<Entry> {
+    let world = world::get()?;
+    match get(descriptor) {
+        Known::Served(entry) => {
+            let status = sys::fstat_of(descriptor).ok()?;
+            is_served(world, entry, &status).then_some(entry)
+        }
+        Known::Unknown => match probe(world, descriptor) {
+            Known::Served(entry) => Some(entry),
+            _ => None,
+        },
+        _ => None,
+    }
+}

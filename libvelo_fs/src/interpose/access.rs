@@ -1,0 +1,126 @@
+//! access(2), faccessat(2), euidaccess(3).
+
+use super::finish;
+use crate::locate::{User, Where, locate, locate_for_real_user, second_look};
+use crate::served::{metadata, vnode};
+use crate::stats::{Family, Outcome, count};
+use crate::world::{Entry, World};
+use crate::{errno, next, sys};
+use core::ffi::{c_char, c_int};
+use linux_raw_sys::general as nr;
+use velo_core::errno::Errno;
+use velo_core::resolve::{Options, PathBuffer, WRITE, may_access};
+
+const MODES: c_int = 7;
+
+/// What a read-only file system that holds the entry answers.
+fn check(world: &World, entry: Entry, mode: c_int, user: &User) -> Result<c_int, Errno> {
+    let wanted = mode as u32;
+    let vnode = vnode(world, entry)?;
+    if wanted & WRITE != 0 && !vnode.is_symlink() {
+        return Err(Errno::EROFS);
+    }
+    let bits = vnode.mode;
+    let everybody = bits >> 6 & bits >> 3 & bits & 7;
+    if everybody & wanted == wanted || vnode.is_symlink() || may_access(&metadata(world, entry)?, wanted, user) {
+        return Ok(0);
+    }
+    Err(Errno::EACCES)
+}
+
+unsafe fn access_at(
+    dirfd: c_int,
+    path: *const c_char,
+    mode: c_int,
+    flags: c_int,
+    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    let real = flags as u32 & nr::AT_EACCESS == 0;
+    let options = Options { follow_final: flags as u32 & nr::AT_SYMLINK_NOFOLLOW == 0, ..Options::FOLLOW };
+    let options = Options { allow_empty: flags as u32 & nr::AT_EMPTY_PATH != 0, ..options };
+    let user = if real { User::real() } else { User::effective() };
+    let mut scratch = PathBuffer::new();
+    // SAFETY: the caller's C string.
+    let place = unsafe {
+        if real {
+            locate_for_real_user(dirfd, path, options, &mut scratch)
+        } else {
+            locate(dirfd, path, options, &mut scratch)
+        }
+    };
+    match place {
+        _ if mode & !MODES != 0 => pass(dirfd, path),
+        Where::Served(world, entry) => finish(Family::Access, check(world, entry, mode, &user)),
+        Where::Absent { .. } => finish(Family::Access, Err(Errno::ENOENT)),
+        Where::Failed(error) => finish(Family::Access, Err(error)),
+        Where::KernelAt(path) => {
+            count(Family::Access, Outcome::PassedRewritten);
+            pass(nr::AT_FDCWD, path.as_ptr())
+        }
+        Where::Kernel => {
+            count(Family::Access, Outcome::PassedOutside);
+            let answer = pass(dirfd, path);
+            if answer != -1 || !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
+                return answer;
+            }
+            let mut scratch = PathBuffer::new();
+            // SAFETY: the caller's C string.
+            match unsafe { second_look(dirfd, path, options, &mut scratch) } {
+                Some((world, entry)) => {
+                    count(Family::Access, Outcome::ServedSecondLook);
+                    check(world, entry, mode, &user).unwrap_or_else(errno::fail)
+                }
+                None => answer,
+            }
+        }
+    }
+}
+
+fn raw(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
+    // SAFETY: the kernel checks its pointers.
+    errno::from_kernel(unsafe { sys::faccessat(dirfd, path, mode, flags) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn access(path: *const c_char, mode: c_int) -> c_int {
+    // SAFETY: see the module above.
+    unsafe {
+        access_at(nr::AT_FDCWD, path, mode, 0, |_, path| match next::access() {
+            Some(real) => real(path, mode),
+            None => raw(nr::AT_FDCWD, path, mode, 0),
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
+    let known = nr::AT_EACCESS | nr::AT_SYMLINK_NOFOLLOW | nr::AT_EMPTY_PATH;
+    let pass = |dirfd, path| match next::faccessat() {
+        // SAFETY: the caller's arguments.
+        Some(real) => unsafe { real(dirfd, path, mode, flags) },
+        None => raw(dirfd, path, mode, flags),
+    };
+    if flags as u32 & !known != 0 {
+        return pass(dirfd, path);
+    }
+    // SAFETY: see the module above.
+    unsafe { access_at(dirfd, path, mode, flags, pass) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn euidaccess(path: *const c_char, mode: c_int) -> c_int {
+    let flags = nr::AT_EACCESS as c_int;
+    // SAFETY: see the module above.
+    unsafe {
+        access_at(nr::AT_FDCWD, path, mode, flags, |_, path| match next::euidaccess() {
+            Some(real) => real(path, mode),
+            None => raw(nr::AT_FDCWD, path, mode, flags),
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eaccess(path: *const c_char, mode: c_int) -> c_int {
+    // SAFETY: another name of the same function.
+    unsafe { euidaccess(path, mode) }
+}

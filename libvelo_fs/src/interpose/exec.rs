@@ -1,0 +1,280 @@
+//! execve(2), execveat(2), fexecve(3) and the exec(3) family.
+//!
+//! `execl`, `execlp` and `execle` are true variadics: a small stub puts the
+//! register arguments beside the stack ones, and Rust reads them as arrays.
+
+use crate::environment::{self, keep_velo};
+use crate::fd_table;
+use crate::locate::bytes;
+use crate::next::Strings;
+use crate::program::{self, Program, StringArray, find, find_again, has_slash};
+use crate::stats::{Family, Outcome, count};
+use crate::{errno, next, sys, world};
+use core::ffi::{c_char, c_int};
+use linux_raw_sys::general as nr;
+use velo_core::errno::Errno;
+
+const ENOEXEC: Errno = Errno(8);
+
+/// Executes `program`; returns only with an error.
+unsafe fn start(program: &Program, path: *const c_char, argv: Strings, envp: Strings) -> c_int {
+    let (path, argv) = match program {
+        Program::AsGiven => (path, argv),
+        Program::At(physical) => (physical.as_ptr(), argv),
+        Program::Interpreter(physical, arguments) => (physical.as_ptr(), *arguments),
+    };
+    // SAFETY: the caller's arrays, or ours of the same form.
+    unsafe {
+        match next::execve() {
+            Some(real) => real(path, argv, envp),
+            None => errno::from_kernel(sys::execve(path, argv, envp)),
+        }
+    }
+}
+
+/// execve(2) relative to a directory.
+unsafe fn exec_at(dirfd: c_int, path: *const c_char, argv: Strings, envp: Strings) -> c_int {
+    if world::get().is_none() {
+        // SAFETY: the caller's arguments.
+        return unsafe { start(&Program::AsGiven, path, argv, envp) };
+    }
+    let mut storage = program::Storage::new();
+    let mut environment = environment::Storage::new();
+    // SAFETY: the caller's arguments.
+    unsafe {
+        let envp = match keep_velo(envp, &mut environment) {
+            Ok(envp) => envp,
+            Err(error) => return errno::fail(error),
+        };
+        match find(dirfd, path, argv, &mut storage) {
+            Ok(Program::AsGiven) => {
+                count(Family::Exec, Outcome::PassedOutside);
+                let answer = start(&Program::AsGiven, path, argv, envp);
+                if errno::last() != Errno::ENOENT {
+                    return answer;
+                }
+                match find_again(path, argv, &mut storage) {
+                    Some(Ok(program)) => {
+                        count(Family::Exec, Outcome::ServedSecondLook);
+                        start(&program, path, argv, envp)
+                    }
+                    Some(Err(error)) => errno::fail(error),
+                    None => errno::fail(Errno::ENOENT),
+                }
+            }
+            Ok(program) => {
+                count(Family::Exec, Outcome::Served);
+                start(&program, path, argv, envp)
+            }
+            Err(error) => {
+                count(Family::Exec, Outcome::Failed);
+                errno::fail(error)
+            }
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execve(path: *const c_char, argv: Strings, envp: Strings) -> c_int {
+    // SAFETY: see the module above.
+    unsafe { exec_at(nr::AT_FDCWD, path, argv, envp) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execv(path: *const c_char, argv: Strings) -> c_int {
+    // SAFETY: see the module above.
+    unsafe { execve(path, argv, environment::current()) }
+}
+
+/// execve(2) of a descriptor.
+unsafe fn exec_descriptor(descriptor: c_int, argv: Strings, envp: Strings, pass: impl FnOnce(Strings) -> c_int) -> c_int {
+    let mut environment = environment::Storage::new();
+    // SAFETY: the caller's arrays.
+    let envp = match unsafe { keep_velo(envp, &mut environment) } {
+        Ok(envp) => envp,
+        Err(error) => return errno::fail(error),
+    };
+    let Some((world, entry)) = world::get().and_then(|world| Some((world, fd_table::served(descriptor)?))) else {
+        return pass(envp);
+    };
+    let mut path = [0u8; nr::PATH_MAX as usize];
+    if world.virtual_path(entry, &mut path).is_none() {
+        return errno::fail(Errno::ENAMETOOLONG);
+    }
+    let mut storage = program::Storage::new();
+    // SAFETY: our own C string and the caller's arrays.
+    unsafe {
+        match program::of_entry(world, entry, path.as_ptr().cast(), argv, &mut storage) {
+            Ok(program) => start(&program, path.as_ptr().cast(), argv, envp),
+            Err(error) => errno::fail(error),
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fexecve(descriptor: c_int, argv: Strings, envp: Strings) -> c_int {
+    // SAFETY: see the module above.
+    unsafe {
+        exec_descriptor(descriptor, argv, envp, |envp| {
+            next::fexecve().map_or_else(|| errno::fail(Errno::ENOSYS), |real| real(descriptor, argv, envp))
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execveat(dirfd: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int) -> c_int {
+    let raw = |path: *const c_char, envp: Strings| {
+        let arguments = [dirfd as isize as usize, path as usize, argv as usize, envp as usize, flags as usize, 0];
+        // SAFETY: the kernel checks its pointers.
+        errno::from_kernel(unsafe { sys::syscall6(nr::__NR_execveat as usize, arguments) })
+    };
+    // SAFETY: see the module above.
+    unsafe {
+        if flags as u32 & nr::AT_EMPTY_PATH != 0 && bytes(path).is_some_and(<[u8]>::is_empty) {
+            return exec_descriptor(dirfd, argv, envp, |envp| raw(path, envp));
+        }
+        let mut storage = program::Storage::new();
+        match find(dirfd, path, argv, &mut storage) {
+            Ok(Program::AsGiven) => {
+                let mut environment = environment::Storage::new();
+                keep_velo(envp, &mut environment).map_or_else(errno::fail, |envp| raw(path, envp))
+            }
+            _ => exec_at(dirfd, path, argv, envp),
+        }
+    }
+}
+
+/// Where `execvp` looks if `PATH` is not set (exec(3)).
+const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
+
+unsafe extern "C" {
+    fn getenv(name: *const c_char) -> *const c_char;
+}
+
+/// Calls `attempt` with each place where `PATH` may have `name`, until it answers
+/// something; the error to report otherwise.
+pub(super) unsafe fn search_path<T>(name: &[u8], mut attempt: impl FnMut(*const c_char) -> Result<T, Errno>) -> Result<T, Errno> {
+    const SKIPPED: [i32; 5] = [2, 20, 116, 19, 110]; // ENOENT ENOTDIR ESTALE ENODEV ETIMEDOUT
+    if name.is_empty() {
+        return Err(Errno::ENOENT);
+    }
+    if name.len() > 255 {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    // SAFETY: the environment of the program.
+    let path = unsafe { bytes(getenv(c"PATH".as_ptr())) }.unwrap_or(DEFAULT_PATH);
+    let mut refused = false;
+    for directory in path.split(|byte| *byte == b':') {
+        let mut candidate = [0u8; nr::PATH_MAX as usize];
+        let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
+        let mut end = 0;
+        let fits = [directory, slash, name].iter().all(|part| {
+            let slot = candidate.get_mut(end..end + part.len());
+            end += part.len();
+            slot.map(|slot| slot.copy_from_slice(part)).is_some()
+        });
+        if !fits || end >= candidate.len() {
+            continue;
+        }
+        match attempt(candidate.as_ptr().cast()) {
+            Err(Errno::EACCES) => refused = true,
+            Err(error) if SKIPPED.contains(&error.0) => {}
+            answer => return answer,
+        }
+    }
+    Err(if refused { Errno::EACCES } else { Errno::ENOENT })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execvpe(name: *const c_char, argv: Strings, envp: Strings) -> c_int {
+    // SAFETY: see the module above.
+    unsafe {
+        let attempt = |path: *const c_char| -> Result<c_int, Errno> {
+            execve(path, argv, envp);
+            if errno::last() == ENOEXEC {
+                run_by_shell(path, argv, envp);
+            }
+            Err(errno::last())
+        };
+        let answer = if has_slash(name) { attempt(name) } else { search_path(bytes(name).unwrap_or(b""), attempt) };
+        answer.unwrap_or_else(errno::fail)
+    }
+}
+
+/// A file without `#!` that is no binary is a shell script to `execvp` (exec(3)).
+unsafe fn run_by_shell(path: *const c_char, argv: Strings, envp: Strings) {
+    let mut arguments = StringArray::new();
+    let shell = c"/bin/sh".as_ptr();
+    // SAFETY: the caller's array.
+    unsafe {
+        if let Ok(arguments) = arguments.join(&[shell, path], argv, 1) {
+            execve(shell, arguments, envp);
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execvp(name: *const c_char, argv: Strings) -> c_int {
+    // SAFETY: see the module above.
+    unsafe { execvpe(name, argv, environment::current()) }
+}
+
+/// Which of the variadic functions was called.
+const EXECL: u32 = 0;
+const EXECLP: u32 = 1;
+const EXECLE: u32 = 2;
+
+/// The stub of a variadic: `rdi` is the path, the strings are in five registers
+/// and then on the caller's stack.
+macro_rules! variadic_stub {
+    ($name:ident, $kind:ident) => {
+        #[unsafe(no_mangle)]
+        #[unsafe(naked)]
+        pub unsafe extern "C" fn $name() -> c_int {
+            core::arch::naked_asm!(
+                "push r9",
+                "push r8",
+                "push rcx",
+                "push rdx",
+                "push rsi",
+                "mov rsi, rsp",
+                "lea rdx, [rsp + 48]",
+                "mov ecx, {kind}",
+                "call {collect}",
+                "add rsp, 40",
+                "ret",
+                kind = const $kind,
+                collect = sym exec_variadic,
+            )
+        }
+    };
+}
+
+variadic_stub!(execl, EXECL);
+variadic_stub!(execlp, EXECLP);
+variadic_stub!(execle, EXECLE);
+
+/// Reads the strings and executes. `registers` holds five, `stack` the rest.
+unsafe extern "C" fn exec_variadic(path: *const c_char, registers: Strings, stack: Strings, kind: u32) -> c_int {
+    const IN_REGISTERS: usize = 5;
+    // SAFETY: the caller ends the strings with a NULL, so nothing past it is read
+    // but, for execle, the environment right behind it.
+    unsafe {
+        let at = |number: usize| {
+            if number < IN_REGISTERS { *registers.add(number) } else { *stack.add(number - IN_REGISTERS) }
+        };
+        let count = (0..).take_while(|number| !at(*number).is_null()).count();
+        let mut collected = StringArray::new();
+        let from_registers = core::slice::from_raw_parts(registers, count.min(IN_REGISTERS));
+        let rest = if count > IN_REGISTERS { stack } else { core::ptr::null() };
+        let argv = match collected.join(from_registers, rest, 0) {
+            Ok(argv) => argv,
+            Err(error) => return errno::fail(error),
+        };
+        match kind {
+            EXECLP => execvp(path, argv),
+            EXECLE => execve(path, argv, at(count + 1).cast()),
+            _ => execv(path, argv),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The interposed functions, found by their C names, one file per family.
+//!
+//! Invariants: no logic beyond converting arguments, asking [`crate::locate`] and
+//! answering; what cannot be decided is passed to the next definition, or to the
+//! kernel where there is none. Every function has the C signature of its
+//! namesake, and the caller keeps that function's contract; that is the safety
+//! argument of every `extern "C"` function here, so they are not repeated.
+#![allow(clippy::missing_safety_doc, reason = "the contract is the C function's own, see above")]
+
+mod access;
+mod change;
+mod cwd;
+mod directory;
+mod exec;
+mod fd;
+mod link;
+mod loader;
+mod open;
+mod spawn;
+mod stat;
+mod stdio;
+mod syscall;
+mod xattr;
+
+use crate::fd_table::{self, Known};
+use crate::locate::{Where, second_look};
+use crate::stats::{self, Family, Outcome};
+use crate::world::{Entry, World};
+use crate::{errno, locate};
+use core::ffi::{c_char, c_int};
+use linux_raw_sys::general as nr;
+use velo_core::errno::Errno;
+use velo_core::resolve::{Options, PathBuffer};
+
+/// Options of the `*at` calls, from their flags.
+#[inline(always)]
+fn options_of(flags: c_int) -> Options {
+    Options {
+        follow_final: flags as u32 & nr::AT_SYMLINK_NOFOLLOW == 0,
+        names_entry: false,
+        allow_empty: flags as u32 & nr::AT_EMPTY_PATH != 0,
+        exact: false,
+    }
+}
+
+/// A call that reads something about a path: served entries go to `serve`, all
+/// else to `pass`, which gets the descriptor and the path that the kernel shall see.
+///
+/// # Safety
+/// `path` is a C string or a bad pointer.
+#[inline(always)]
+unsafe fn reading(
+    family: Family,
+    dirfd: c_int,
+    path: *const c_char,
+    options: Options,
+    serve: impl FnOnce(&'static World, Entry) -> Result<c_int, Errno>,
+    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    let mut scratch = PathBuffer::new();
+    // SAFETY: passed on to the caller.
+    let place = unsafe { locate::locate(dirfd, path, options, &mut scratch) };
+    match place {
+        Where::Served(world, entry) => finish(family, serve(world, entry)),
+        Where::Kernel => {
+            stats::count(family, Outcome::PassedOutside);
+            let answer = pass(dirfd, path);
+            if answer != -1 || !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
+                return answer;
+            }
+            let mut scratch = PathBuffer::new();
+            // SAFETY: as above.
+            match unsafe { second_look(dirfd, path, options, &mut scratch) } {
+                Some((world, entry)) => {
+                    stats::count(family, Outcome::ServedSecondLook);
+                    serve(world, entry).unwrap_or_else(errno::fail)
+                }
+                None => answer,
+            }
+        }
+        Where::KernelAt(path) => {
+            stats::count(family, Outcome::PassedRewritten);
+            pass(nr::AT_FDCWD, path.as_ptr())
+        }
+        Where::Absent { .. } => finish(family, Err(Errno::ENOENT)),
+        Where::Failed(error) => finish(family, Err(error)),
+    }
+}
+
+/// The C answer of a served call.
+#[inline(always)]
+fn finish(family: Family, answer: Result<c_int, Errno>) -> c_int {
+    match answer {
+        Ok(value) => {
+            stats::count(family, Outcome::Served);
+            value
+        }
+        Err(error) => {
+            stats::count(family, Outcome::Failed);
+            errno::fail(error)
+        }
+    }
+}
+
+/// Notes what a descriptor is that the kernel has just opened for `path`: a plain
+/// file, or a plain directory above a mount, from which relative paths lead into it.
+///
+/// # Safety
+/// `path` is a C string.
+#[inline]
+unsafe fn note_passed(dirfd: c_int, path: *const c_char, opened: c_int) {
+    if opened < 0 {
+        return;
+    }
+    // SAFETY: passed on to the caller; the kernel has accepted the string.
+    let known = unsafe { ancestor(dirfd, path) };
+    fd_table::set(opened, known.unwrap_or(Known::Foreign));
+}
+
+unsafe fn ancestor(dirfd: c_int, path: *const c_char) -> Option<Known> {
+    let world = crate::world::get()?;
+    // SAFETY: passed on to the caller.
+    let path = unsafe { locate::bytes(path) }?;
+    let mut buffer = [0; nr::PATH_MAX as usize];
+    let base: &[u8] = match (path, dirfd) {
+        ([b'/', ..], _) => b"",
+        (_, nr::AT_FDCWD) => match crate::cwd::get(world)? {
+            crate::cwd::Cwd::Ancestor(directory) => directory,
+            _ => return None,
+        },
+        _ => match fd_table::get(dirfd) {
+            Known::Ancestor { mount, bytes } => world.mount(mount)?.path().get(..bytes as usize)?,
+            _ => return None,
+        },
+    };
+    let base = base.strip_suffix(b"/").unwrap_or(base);
+    let mut end = base.len();
+    buffer.get_mut(..end)?.copy_from_slice(base);
+    for component in path.split(|byte| *byte == b'/').filter(|component| !matches!(*component, b"" | b".")) {
+        if component == b".." {
+            return None;
+        }
+        *buffer.get_mut(end)? = b'/';
+        buffer.get_mut(end + 1..end + 1 + component.len())?.copy_from_slice(component);
+        end += 1 + component.len();
+    }
+    let mount = world.mount_below(buffer.get(..end)?)?;
+    Some(Known::Ancestor { mount, bytes: end as u32 })
+}

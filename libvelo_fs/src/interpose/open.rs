@@ -1,0 +1,220 @@
+//! open(2), openat(2), creat(2) and their twins.
+
+use super::note_passed;
+use crate::fd_table::{self, Known};
+use crate::locate::{User, Where, locate, second_look};
+use crate::served;
+use crate::stats::{Family, Outcome, count};
+use crate::{errno, next, sys};
+use core::ffi::{c_char, c_int, c_uint};
+use linux_raw_sys::general as nr;
+use velo_core::errno::Errno;
+use velo_core::resolve::{Options, PathBuffer};
+
+/// How open(2) resolves its path: `O_NOFOLLOW` and exclusive creation stop at a final symlink.
+fn options_of(flags: c_int) -> Options {
+    let exclusive = nr::O_CREAT | nr::O_EXCL;
+    let stops = flags as u32 & nr::O_NOFOLLOW != 0 || flags as u32 & exclusive == exclusive;
+    if stops { Options::NO_FOLLOW } else { Options::FOLLOW }
+}
+
+/// Opens `path`; `pass` opens what is the kernel's.
+///
+/// # Safety
+/// `path` is a C string or a bad pointer.
+pub(super) unsafe fn open_at(
+    dirfd: c_int,
+    path: *const c_char,
+    flags: c_int,
+    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    let mut scratch = PathBuffer::new();
+    let options = options_of(flags);
+    // SAFETY: passed on to the caller.
+    let place = unsafe { locate(dirfd, path, options, &mut scratch) };
+    match place {
+        Where::Served(world, entry) => {
+            let opened = served::open(world, entry, flags, &User::effective());
+            if let Ok(descriptor) = opened {
+                fd_table::set(descriptor, Known::Served(entry));
+            }
+            super::finish(Family::Open, opened)
+        }
+        Where::Kernel => {
+            count(Family::Open, Outcome::PassedOutside);
+            let opened = pass(dirfd, path);
+            if opened >= 0 {
+                // SAFETY: the kernel has accepted the string.
+                unsafe { note_passed(dirfd, path, opened) };
+                return opened;
+            }
+            if !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
+                return opened;
+            }
+            let mut scratch = PathBuffer::new();
+            // SAFETY: passed on to the caller.
+            let Some((world, entry)) = (unsafe { second_look(dirfd, path, options, &mut scratch) }) else {
+                return opened;
+            };
+            count(Family::Open, Outcome::ServedSecondLook);
+            match served::open(world, entry, flags, &User::effective()) {
+                Ok(descriptor) => {
+                    fd_table::set(descriptor, Known::Served(entry));
+                    descriptor
+                }
+                Err(error) => errno::fail(error),
+            }
+        }
+        Where::KernelAt(path) => {
+            count(Family::Open, Outcome::PassedRewritten);
+            let opened = pass(nr::AT_FDCWD, path.as_ptr());
+            // SAFETY: the resolver's own C string.
+            unsafe { note_passed(nr::AT_FDCWD, path.as_ptr(), opened) };
+            opened
+        }
+        Where::Absent { slash } => {
+            let creates = flags as u32 & nr::O_CREAT != 0 && flags as u32 & nr::O_PATH == 0;
+            let error = match (creates, slash) {
+                (true, true) => Errno::EISDIR,
+                (true, false) => Errno::EROFS,
+                (false, _) => Errno::ENOENT,
+            };
+            super::finish(Family::Open, Err(error))
+        }
+        Where::Failed(error) => super::finish(Family::Open, Err(error)),
+    }
+}
+
+fn raw(dirfd: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    // SAFETY: the kernel checks its pointers.
+    errno::from_kernel(unsafe { sys::openat(dirfd, path, flags, mode) })
+}
+
+/// `mode` is read like the C library reads its optional argument: the kernel
+/// ignores it unless something is created.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    // SAFETY: see the module above.
+    unsafe {
+        open_at(nr::AT_FDCWD, path, flags, |_, path| match next::open() {
+            Some(real) => real(path, flags, mode),
+            None => raw(nr::AT_FDCWD, path, flags, mode),
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    // SAFETY: the same on 64-bit machines.
+    unsafe { open(path, flags, mode) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    // SAFETY: another name of the same function.
+    unsafe { open(path, flags, mode) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    // SAFETY: another name of the same function.
+    unsafe { open(path, flags, mode) }
+}
+
+/// The fortified twin, which ends the process where a mode would be missing: that
+/// check stays with the C library.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __open_2(path: *const c_char, flags: c_int) -> c_int {
+    // SAFETY: see the module above.
+    unsafe {
+        open_at(nr::AT_FDCWD, path, flags, |_, path| match next::__open_2() {
+            Some(real) => real(path, flags),
+            None => raw(nr::AT_FDCWD, path, flags, 0),
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __open64_2(path: *const c_char, flags: c_int) -> c_int {
+    // SAFETY: the same on 64-bit machines.
+    unsafe { __open_2(path, flags) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    // SAFETY: see the module above.
+    unsafe {
+        open_at(dirfd, path, flags, |dirfd, path| match next::openat() {
+            Some(real) => real(dirfd, path, flags, mode),
+            None => raw(dirfd, path, flags, mode),
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn openat64(dirfd: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+    // SAFETY: the same on 64-bit machines.
+    unsafe { openat(dirfd, path, flags, mode) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __openat_2(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
+    // SAFETY: see the module above.
+    unsafe {
+        open_at(dirfd, path, flags, |dirfd, path| match next::__openat_2() {
+            Some(real) => real(dirfd, path, flags),
+            None => raw(dirfd, path, flags, 0),
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __openat64_2(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
+    // SAFETY: the same on 64-bit machines.
+    unsafe { __openat_2(dirfd, path, flags) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn creat(path: *const c_char, mode: c_uint) -> c_int {
+    let flags = (nr::O_CREAT | nr::O_WRONLY | nr::O_TRUNC) as c_int;
+    // SAFETY: see the module above.
+    unsafe {
+        open_at(nr::AT_FDCWD, path, flags, |_, path| match next::creat() {
+            Some(real) => real(path, mode),
+            None => raw(nr::AT_FDCWD, path, flags, mode),
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn creat64(path: *const c_char, mode: c_uint) -> c_int {
+    // SAFETY: the same on 64-bit machines.
+    unsafe { creat(path, mode) }
+}
+
+/// openat2(2), which the C library has no name for; it comes through `syscall()`.
+/// A served path with `resolve` restrictions is refused with ENOSYS, the answer on
+/// which every caller has a way without them.
+pub(super) unsafe fn openat2(dirfd: c_int, path: *const c_char, how: *const nr::open_how, bytes: usize) -> c_int {
+    let raw = |dirfd: c_int, path: *const c_char| {
+        let arguments = [dirfd as isize as usize, path as usize, how as usize, bytes, 0, 0];
+        // SAFETY: the kernel checks its pointers.
+        errno::from_kernel(unsafe { sys::syscall6(nr::__NR_openat2 as usize, arguments) })
+    };
+    if crate::locate::is_bad(how) || bytes < size_of::<nr::open_how>() {
+        return raw(dirfd, path);
+    }
+    // SAFETY: the caller's structure of at least that size.
+    let (flags, restrictions) = unsafe { ((*how).flags, (*how).resolve) };
+    let ignorable = u64::from(nr::RESOLVE_NO_MAGICLINKS);
+    if restrictions & !ignorable != 0 {
+        let mut scratch = PathBuffer::new();
+        // SAFETY: the caller's C string.
+        return match unsafe { locate(dirfd, path, Options::FOLLOW, &mut scratch) } {
+            Where::Kernel => raw(dirfd, path),
+            _ => errno::fail(Errno::ENOSYS),
+        };
+    }
+    // SAFETY: see the module above.
+    unsafe { open_at(dirfd, path, flags as c_int, raw) }
+}

@@ -1,0 +1,174 @@
+//! fopen(3), freopen(3), fclose(3): the C library opens and closes inside, past
+//! our other hooks, so streams are hooked by name.
+
+use crate::fd_table::{self, Known};
+use crate::locate::{User, Where, locate, second_look};
+use crate::served::{may_read, report_missing, vnode, with_kernel_path};
+use crate::stats::{Family, Outcome, count};
+use crate::world::{Entry, World};
+use crate::{errno, next};
+use core::ffi::{c_char, c_int, c_void};
+use linux_raw_sys::general as nr;
+use velo_core::errno::Errno;
+use velo_core::resolve::{Options, PathBuffer};
+
+/// A stream mode as far as it matters here.
+#[derive(Clone, Copy)]
+struct Mode {
+    writes: bool,
+    creates: bool,
+    exclusive: bool,
+}
+
+unsafe fn mode_of(mode: *const c_char) -> Option<Mode> {
+    // SAFETY: the caller's C string.
+    let text = unsafe { crate::locate::bytes(mode) }?;
+    let first = *text.first()?;
+    let options = text.split(|byte| *byte == b',').next().unwrap_or(b"");
+    Some(Mode {
+        writes: first != b'r' || options.contains(&b'+'),
+        creates: first != b'r',
+        exclusive: first != b'r' && options.contains(&b'x'),
+    })
+}
+
+/// What opening a served entry as a stream answers, given how to open a kernel path.
+unsafe fn open_served(
+    world: &'static World,
+    entry: Entry,
+    mode: Mode,
+    open: impl FnOnce(*const c_char) -> *mut c_void,
+) -> Result<*mut c_void, Errno> {
+    let vnode = vnode(world, entry)?;
+    if mode.exclusive {
+        return Err(Errno::EEXIST);
+    }
+    if mode.writes {
+        return Err(if vnode.is_dir() { Errno::EISDIR } else { Errno::EROFS });
+    }
+    if !may_read(world, entry, &vnode, &User::effective())? {
+        return Err(Errno::EACCES);
+    }
+    let stream = with_kernel_path(world, entry, &vnode, open)?;
+    if stream.is_null() {
+        let error = errno::last();
+        if matches!(error, Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES) {
+            report_missing(world, entry, &vnode);
+            return Err(Errno::EIO);
+        }
+        return Err(error);
+    }
+    note(stream, Known::Served(entry));
+    Ok(stream)
+}
+
+/// Notes what the descriptor below a stream is.
+fn note(stream: *mut c_void, known: Known) {
+    if let Some(fileno) = next::fileno() {
+        // SAFETY: a stream that the C library has just opened.
+        fd_table::set(unsafe { fileno(stream) }, known);
+    }
+}
+
+/// Opens a stream; `open` is the C library's, given a path.
+unsafe fn open_stream(
+    path: *const c_char,
+    mode: *const c_char,
+    open: impl Fn(*const c_char) -> *mut c_void,
+) -> *mut c_void {
+    // SAFETY: the caller's C strings.
+    let Some(wanted) = (unsafe { mode_of(mode) }) else { return open(path) };
+    let options = if wanted.exclusive { Options::NO_FOLLOW } else { Options::FOLLOW };
+    let mut scratch = PathBuffer::new();
+    // SAFETY: the caller's C string.
+    let place = unsafe { locate(nr::AT_FDCWD, path, options, &mut scratch) };
+    let answer = match place {
+        // SAFETY: `open` takes any path.
+        Where::Served(world, entry) => unsafe { open_served(world, entry, wanted, open) },
+        Where::Absent { .. } => Err(if wanted.creates { Errno::EROFS } else { Errno::ENOENT }),
+        Where::Failed(error) => Err(error),
+        Where::KernelAt(path) => {
+            count(Family::Open, Outcome::PassedRewritten);
+            return opened(open(path.as_ptr()));
+        }
+        Where::Kernel => {
+            count(Family::Open, Outcome::PassedOutside);
+            let stream = open(path);
+            if !stream.is_null() || !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
+                return opened(stream);
+            }
+            let mut scratch = PathBuffer::new();
+            // SAFETY: the caller's C string.
+            let Some((world, entry)) = (unsafe { second_look(nr::AT_FDCWD, path, options, &mut scratch) }) else {
+                return stream;
+            };
+            // SAFETY: `open` takes any path.
+            unsafe { open_served(world, entry, wanted, open) }
+        }
+    };
+    match answer {
+        Ok(stream) => {
+            count(Family::Open, Outcome::Served);
+            stream
+        }
+        Err(error) => {
+            count(Family::Open, Outcome::Failed);
+            errno::fail_null(error)
+        }
+    }
+}
+
+/// A stream of the kernel's own.
+fn opened(stream: *mut c_void) -> *mut c_void {
+    if !stream.is_null() {
+        note(stream, Known::Foreign);
+    }
+    stream
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fopen(path: *const c_char, mode: *const c_char) -> *mut c_void {
+    let Some(real) = next::fopen() else { return errno::fail_null(Errno::ENOSYS) };
+    // SAFETY: see the module above.
+    unsafe { open_stream(path, mode, |path| real(path, mode)) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fopen64(path: *const c_char, mode: *const c_char) -> *mut c_void {
+    // SAFETY: the same on 64-bit machines.
+    unsafe { fopen(path, mode) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn freopen(path: *const c_char, mode: *const c_char, stream: *mut c_void) -> *mut c_void {
+    let Some(real) = next::freopen() else { return errno::fail_null(Errno::ENOSYS) };
+    // SAFETY: see the module above.
+    unsafe {
+        if path.is_null() {
+            // Only the mode changes.
+            return real(path, mode, stream);
+        }
+        open_stream(path, mode, |path| real(path, mode, stream))
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn freopen64(path: *const c_char, mode: *const c_char, stream: *mut c_void) -> *mut c_void {
+    // SAFETY: the same on 64-bit machines.
+    unsafe { freopen(path, mode, stream) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fclose(stream: *mut c_void) -> c_int {
+    let Some(real) = next::fclose() else { return errno::fail(Errno::ENOSYS) };
+    // SAFETY: see the module above; the stream is open until `real`.
+    unsafe {
+        if let Some(fileno) = next::fileno() {
+            let before = errno::last();
+            let descriptor = fileno(stream);
+            errno::restore(before);
+            fd_table::clear(descriptor);
+        }
+        real(stream)
+    }
+}

@@ -1,0 +1,211 @@
+//! The extended attribute calls: xattr(7).
+
+use super::change::{Change, changing, changing_descriptor};
+use super::reading;
+use crate::fd_table;
+use crate::locate::{bytes, is_bad};
+use crate::stats::Family;
+use crate::world::{Entry, World};
+use crate::{errno, next, world};
+use core::ffi::{c_char, c_int, c_void};
+use linux_raw_sys::general as nr;
+use velo_core::errno::Errno;
+use velo_core::resolve::Options;
+
+const XATTR_NAME_MAX: usize = 255;
+
+/// Copies `value` as the calls do: its size if `size` is 0, ERANGE if it does not fit.
+unsafe fn give(value: &[u8], out: *mut u8, size: usize) -> Result<c_int, Errno> {
+    if size != 0 {
+        if size < value.len() {
+            return Err(Errno::ERANGE);
+        }
+        if is_bad(out) && !value.is_empty() {
+            return Err(Errno::EFAULT);
+        }
+        // SAFETY: the caller's buffer of `size` bytes.
+        unsafe { core::ptr::copy_nonoverlapping(value.as_ptr(), out, value.len()) };
+    }
+    Ok(value.len() as c_int)
+}
+
+unsafe fn get_of(world: &'static World, entry: Entry, name: *const c_char, out: *mut c_void, size: usize) -> Result<c_int, Errno> {
+    // SAFETY: the caller's C string.
+    let name = unsafe { bytes(name) }.ok_or(Errno::EFAULT)?;
+    if name.is_empty() || name.len() > XATTR_NAME_MAX {
+        return Err(Errno::ERANGE);
+    }
+    let manifest = world.manifest(entry.mount).ok_or(Errno::EIO)?;
+    if let Some((_, value)) = manifest.xattrs(entry.index).find(|(found, _)| *found == name) {
+        // SAFETY: the caller's buffer.
+        return unsafe { give(value, out.cast(), size) };
+    }
+    let spaces: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system.posix_acl_"];
+    Err(if spaces.iter().any(|space| name.starts_with(space)) { Errno::ENODATA } else { Errno::EOPNOTSUPP })
+}
+
+unsafe fn list_of(world: &'static World, entry: Entry, out: *mut c_char, size: usize) -> Result<c_int, Errno> {
+    let manifest = world.manifest(entry.mount).ok_or(Errno::EIO)?;
+    let total = manifest.xattrs(entry.index).map(|(name, _)| name.len() + 1).sum::<usize>();
+    if size != 0 && size < total {
+        return Err(Errno::ERANGE);
+    }
+    if size != 0 {
+        let mut at = out.cast::<u8>();
+        for (name, _) in manifest.xattrs(entry.index) {
+            // SAFETY: the names were counted above and fit the caller's buffer.
+            unsafe {
+                core::ptr::copy_nonoverlapping(name.as_ptr(), at, name.len());
+                at.add(name.len()).write(0);
+                at = at.add(name.len() + 1);
+            }
+        }
+    }
+    Ok(total as c_int)
+}
+
+fn served(descriptor: c_int) -> Option<(&'static World, Entry)> {
+    Some((world::get()?, fd_table::served(descriptor)?))
+}
+
+const MISSING: Errno = Errno::EOPNOTSUPP;
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getxattr(path: *const c_char, name: *const c_char, out: *mut c_void, size: usize) -> isize {
+    // SAFETY: see the module above.
+    unsafe {
+        let serve = |world, entry| get_of(world, entry, name, out, size);
+        reading(Family::Stat, nr::AT_FDCWD, path, Options::FOLLOW, serve, |_, path| {
+            next::getxattr().map_or_else(|| errno::fail(MISSING), |real| real(path, name, out, size) as c_int)
+        }) as isize
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lgetxattr(path: *const c_char, name: *const c_char, out: *mut c_void, size: usize) -> isize {
+    // SAFETY: see the module above.
+    unsafe {
+        let serve = |world, entry| get_of(world, entry, name, out, size);
+        reading(Family::Stat, nr::AT_FDCWD, path, Options::NO_FOLLOW, serve, |_, path| {
+            next::lgetxattr().map_or_else(|| errno::fail(MISSING), |real| real(path, name, out, size) as c_int)
+        }) as isize
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fgetxattr(descriptor: c_int, name: *const c_char, out: *mut c_void, size: usize) -> isize {
+    // SAFETY: see the module above.
+    unsafe {
+        match served(descriptor) {
+            Some((world, entry)) => super::finish(Family::Stat, get_of(world, entry, name, out, size)) as isize,
+            None => next::fgetxattr().map_or(-1, |real| real(descriptor, name, out, size)),
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn listxattr(path: *const c_char, out: *mut c_char, size: usize) -> isize {
+    // SAFETY: see the module above.
+    unsafe {
+        let serve = |world, entry| list_of(world, entry, out, size);
+        reading(Family::Stat, nr::AT_FDCWD, path, Options::FOLLOW, serve, |_, path| {
+            next::listxattr().map_or_else(|| errno::fail(MISSING), |real| real(path, out, size) as c_int)
+        }) as isize
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn llistxattr(path: *const c_char, out: *mut c_char, size: usize) -> isize {
+    // SAFETY: see the module above.
+    unsafe {
+        let serve = |world, entry| list_of(world, entry, out, size);
+        reading(Family::Stat, nr::AT_FDCWD, path, Options::NO_FOLLOW, serve, |_, path| {
+            next::llistxattr().map_or_else(|| errno::fail(MISSING), |real| real(path, out, size) as c_int)
+        }) as isize
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn flistxattr(descriptor: c_int, out: *mut c_char, size: usize) -> isize {
+    // SAFETY: see the module above.
+    unsafe {
+        match served(descriptor) {
+            Some((world, entry)) => super::finish(Family::Stat, list_of(world, entry, out, size)) as isize,
+            None => next::flistxattr().map_or(-1, |real| real(descriptor, out, size)),
+        }
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setxattr(
+    path: *const c_char,
+    name: *const c_char,
+    value: *const c_void,
+    size: usize,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: see the module above.
+    unsafe {
+        changing(Change::Attribute, nr::AT_FDCWD, path, |_, path| {
+            next::setxattr().map_or_else(|| errno::fail(MISSING), |real| real(path, name, value, size, flags))
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lsetxattr(
+    path: *const c_char,
+    name: *const c_char,
+    value: *const c_void,
+    size: usize,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: see the module above.
+    unsafe {
+        changing(Change::LinkAttribute, nr::AT_FDCWD, path, |_, path| {
+            next::lsetxattr().map_or_else(|| errno::fail(MISSING), |real| real(path, name, value, size, flags))
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsetxattr(
+    descriptor: c_int,
+    name: *const c_char,
+    value: *const c_void,
+    size: usize,
+    flags: c_int,
+) -> c_int {
+    changing_descriptor(descriptor, || {
+        // SAFETY: see the module above.
+        next::fsetxattr().map_or_else(|| errno::fail(MISSING), |real| unsafe { real(descriptor, name, value, size, flags) })
+    })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn removexattr(path: *const c_char, name: *const c_char) -> c_int {
+    // SAFETY: see the module above.
+    unsafe {
+        changing(Change::Attribute, nr::AT_FDCWD, path, |_, path| {
+            next::removexattr().map_or_else(|| errno::fail(MISSING), |real| real(path, name))
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lremovexattr(path: *const c_char, name: *const c_char) -> c_int {
+    // SAFETY: see the module above.
+    unsafe {
+        changing(Change::LinkAttribute, nr::AT_FDCWD, path, |_, path| {
+            next::lremovexattr().map_or_else(|| errno::fail(MISSING), |real| real(path, name))
+        })
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fremovexattr(descriptor: c_int, name: *const c_char) -> c_int {
+    changing_descriptor(descriptor, || {
+        // SAFETY: see the module above.
+        next::fremovexattr().map_or_else(|| errno::fail(MISSING), |real| unsafe { real(descriptor, name) })
+    })
+}

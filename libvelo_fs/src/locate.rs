@@ -1,0 +1,254 @@
+//! The one place where a path of the program meets the resolver.
+//!
+//! Hooks give a directory descriptor and a C string; the answer says whether it
+//! is served, the kernel's, or an error. No policy of single calls in here.
+
+use crate::cwd::{self, Cwd};
+use crate::fd_table::{self, Known};
+use crate::world::{Entry, World};
+use crate::{errno, sys, world};
+use core::cell::Cell;
+use core::ffi::{CStr, c_char, c_int};
+use linux_raw_sys::general as nr;
+use velo_core::errno::Errno;
+use velo_core::resolve::{Base, Credentials, Options, Outside, PathBuffer, Resolution, resolve};
+
+/// What a path is.
+pub enum Where<'s> {
+    /// A served entry.
+    Served(&'static World, Entry),
+    /// Nothing, in a served directory: ENOENT, or EROFS for what would create it.
+    Absent {
+        /// Whether the missing name had a slash after it.
+        slash: bool,
+    },
+    /// The kernel's, with the caller's own arguments.
+    Kernel,
+    /// The kernel's, but under this absolute path.
+    KernelAt(&'s CStr),
+    /// An error found on the way.
+    Failed(Errno),
+}
+
+/// The lowest addresses are never mapped; the kernel calls them bad (EFAULT).
+const LOWEST_ADDRESS: usize = 4096;
+/// End of user space on x86_64.
+const HIGHEST_ADDRESS: usize = 1 << 47;
+
+/// Whether the kernel would certainly answer EFAULT for this pointer.
+#[inline(always)]
+pub fn is_bad<T>(pointer: *const T) -> bool {
+    !(LOWEST_ADDRESS..HIGHEST_ADDRESS).contains(&(pointer as usize))
+}
+
+unsafe extern "C" {
+    // The C library's, vectorised; called on every path.
+    fn strlen(text: *const c_char) -> usize;
+}
+
+/// The bytes of a C string of the program.
+///
+/// # Safety
+/// `path` points to a NUL-terminated string, or [`is_bad`].
+#[inline(always)]
+pub unsafe fn bytes<'p>(path: *const c_char) -> Option<&'p [u8]> {
+    // SAFETY: passed on to the caller.
+    (!is_bad(path)).then(|| unsafe { core::slice::from_raw_parts(path.cast(), strlen(path)) })
+}
+
+/// Resolves `path` from `dirfd`. `NULL` and other bad pointers are the kernel's to refuse.
+///
+/// # Safety
+/// `path` points to a NUL-terminated string, or is a bad pointer.
+#[inline]
+pub unsafe fn locate<'s>(dirfd: c_int, path: *const c_char, options: Options, scratch: &'s mut PathBuffer) -> Where<'s> {
+    let Some(world) = world::get() else { return Where::Kernel };
+    // SAFETY: passed on to the caller.
+    let Some(path) = (unsafe { bytes(path) }) else { return Where::Kernel };
+    locate_bytes(world, dirfd, path, options, scratch)
+}
+
+/// As [`locate`], for the rights of the real user, as access(2) wants it.
+///
+/// # Safety
+/// As [`locate`].
+pub unsafe fn locate_for_real_user<'s>(
+    dirfd: c_int,
+    path: *const c_char,
+    options: Options,
+    scratch: &'s mut PathBuffer,
+) -> Where<'s> {
+    let Some(world) = world::get() else { return Where::Kernel };
+    // SAFETY: passed on to the caller.
+    let Some(path) = (unsafe { bytes(path) }) else { return Where::Kernel };
+    locate_as(world, dirfd, path, options, &User::real(), scratch)
+}
+
+/// As [`locate`], for bytes.
+#[inline]
+pub fn locate_bytes<'s>(
+    world: &'static World,
+    dirfd: c_int,
+    path: &'s [u8],
+    options: Options,
+    scratch: &'s mut PathBuffer,
+) -> Where<'s> {
+    locate_as(world, dirfd, path, options, &User::effective(), scratch)
+}
+
+#[inline]
+fn locate_as<'s>(
+    world: &'static World,
+    dirfd: c_int,
+    path: &'s [u8],
+    options: Options,
+    user: &User,
+    scratch: &'s mut PathBuffer,
+) -> Where<'s> {
+    let base = if let [b'/', ..] = path {
+        Base::Cwd(b"/")
+    } else if path.is_empty() && !options.allow_empty {
+        return Where::Kernel;
+    } else {
+        match base_of(world, dirfd, path) {
+            Some(base) => base,
+            None => return Where::Kernel,
+        }
+    };
+    answer(world, resolve(&world.view, base, path, options, user, &mut KernelTree, scratch))
+}
+
+fn answer<'s>(world: &'static World, resolution: Result<Resolution<'s>, Errno>) -> Where<'s> {
+    match resolution {
+        Ok(Resolution::Found { mount, index }) => Where::Served(world, Entry { mount: mount as u16, index }),
+        Ok(Resolution::Absent { slash, .. }) => Where::Absent { slash },
+        Ok(Resolution::Outside) => Where::Kernel,
+        Ok(Resolution::Rewritten(path)) => Where::KernelAt(path),
+        Err(error) => Where::Failed(error),
+    }
+}
+
+/// Where a relative path starts, or `None` if nothing served can be reached from there.
+#[inline]
+fn base_of(world: &'static World, dirfd: c_int, path: &[u8]) -> Option<Base<'static>> {
+    if dirfd == nr::AT_FDCWD {
+        return match cwd::get(world)? {
+            Cwd::Served(entry) => Some(entry_base(entry)),
+            Cwd::Ancestor(directory) => Some(Base::Cwd(directory)),
+            // Only `..` leads from here into a mount.
+            Cwd::Elsewhere(directory) => path.starts_with(b"..").then_some(Base::Cwd(directory))
+                .or_else(|| contains_parent(path).then_some(Base::Cwd(directory))),
+        };
+    }
+    match fd_table::directory(world, dirfd) {
+        Known::Served(entry) => Some(entry_base(entry)),
+        Known::Ancestor { mount, bytes } => {
+            world.mount(mount)?.path().get(..bytes as usize).map(|directory| Base::Dir(if bytes == 0 { b"/" } else { directory }))
+        }
+        Known::Foreign | Known::Unknown => None,
+    }
+}
+
+fn entry_base(entry: Entry) -> Base<'static> {
+    Base::Entry { mount: usize::from(entry.mount), index: entry.index }
+}
+
+fn contains_parent(path: &[u8]) -> bool {
+    path.windows(3).any(|window| window == b"/..")
+}
+
+/// After the kernel did not find a path of its own: whether symlinks outside, or
+/// a descriptor whose path we do not know, lead into a mount all the same. Asked
+/// only for paths that name a mount's last component.
+///
+/// # Safety
+/// As [`locate`].
+#[cold]
+pub unsafe fn second_look<'s>(
+    dirfd: c_int,
+    path: *const c_char,
+    options: Options,
+    scratch: &'s mut PathBuffer,
+) -> Option<(&'static World, Entry)> {
+    let world = world::get()?;
+    // SAFETY: passed on to the caller.
+    let path = unsafe { bytes(path) }?;
+    let named = world.view.mounts().iter().any(|mount| {
+        let name = mount.path().rsplit(|byte| *byte == b'/').next().unwrap_or(b"");
+        path.split(|byte| *byte == b'/').any(|component| component == name || component == b"..")
+    });
+    if !named {
+        return None;
+    }
+    let before = errno::last();
+    let mut buffer = [0; nr::PATH_MAX as usize];
+    let base = if path.starts_with(b"/") {
+        Base::Cwd(b"/")
+    } else if dirfd == nr::AT_FDCWD {
+        let bytes = sys::getcwd(&mut buffer).ok()?;
+        Base::Cwd(buffer.get(..bytes)?)
+    } else {
+        Base::Dir(fd_table::physical_path(dirfd, &mut buffer)?)
+    };
+    let options = Options { exact: true, ..options };
+    let resolution = resolve(&world.view, base, path, options, &User::effective(), &mut KernelTree, scratch);
+    errno::restore(before);
+    match resolution {
+        Ok(Resolution::Found { mount, index }) => Some((world, Entry { mount: mount as u16, index })),
+        _ => None,
+    }
+}
+
+/// Symlinks outside the mounts, read from the kernel.
+pub struct KernelTree;
+
+impl Outside for KernelTree {
+    fn readlink(&mut self, path: &[u8], buffer: &mut [u8]) -> Result<usize, Errno> {
+        let mut text = [0; nr::PATH_MAX as usize];
+        text.get_mut(..path.len()).filter(|slot| slot.len() < nr::PATH_MAX as usize).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(path);
+        sys::readlinkat(nr::AT_FDCWD, text.as_ptr().cast(), buffer)
+    }
+}
+
+/// The process's identity, fetched from the kernel when an entry asks for it.
+pub struct User {
+    real: bool,
+    ids: Cell<Option<(u32, u32)>>,
+}
+
+impl User {
+    /// For most calls.
+    #[inline(always)]
+    pub fn effective() -> Self {
+        Self { real: false, ids: Cell::new(None) }
+    }
+
+    /// For access(2).
+    pub fn real() -> Self {
+        Self { real: true, ids: Cell::new(None) }
+    }
+
+    fn ids(&self) -> (u32, u32) {
+        if let Some(ids) = self.ids.get() {
+            return ids;
+        }
+        let ids = sys::ids(self.real);
+        self.ids.set(Some(ids));
+        ids
+    }
+}
+
+impl Credentials for User {
+    fn uid(&self) -> u32 {
+        self.ids().0
+    }
+
+    fn in_group(&self, gid: u32) -> bool {
+        if self.ids().1 == gid {
+            return true;
+        }
+        let mut groups = [0; 256];
+        let count = sys::groups(&mut groups);
+        groups.get(..count).is_some_and(|groups| groups.contains(&gid))
+    }
+}

@@ -1,0 +1,252 @@
+//! Answers about served entries: what `stat` says of them and how they are opened.
+
+use crate::message::{Line, say};
+use crate::sys::{self, Stat, Statx};
+use crate::world::{Entry, World};
+use core::ffi::{c_char, c_int, c_uint};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use linux_raw_sys::general as nr;
+use velo_core::errno::Errno;
+use velo_core::manifest::{Metadata, Time};
+use velo_core::resolve::{Credentials, READ, may_access};
+use velo_core::store_layout::{BLOB_SUFFIX_BYTES, blob_suffix};
+use velo_core::vnode::VnodeEntry;
+
+const PATH_BYTES: usize = nr::PATH_MAX as usize;
+
+/// Longest store root, so that a blob's path fits a small buffer. Checked at start-up.
+pub const STORE_BYTES_MAX: usize = 400;
+const BLOB_PATH_BYTES: usize = 512;
+
+const _: () = assert!(STORE_BYTES_MAX + BLOB_SUFFIX_BYTES < BLOB_PATH_BYTES);
+
+/// A path for the kernel, with its NUL.
+pub struct KernelPath {
+    bytes: [u8; PATH_BYTES],
+    length: usize,
+}
+
+impl KernelPath {
+    /// A copy of `path`.
+    pub fn new(path: &[u8]) -> Result<Self, Errno> {
+        let mut bytes = [0; PATH_BYTES];
+        let slot = bytes.get_mut(..path.len()).filter(|slot| slot.len() < PATH_BYTES).ok_or(Errno::ENAMETOOLONG)?;
+        slot.copy_from_slice(path);
+        Ok(Self { bytes, length: path.len() })
+    }
+
+    /// For system calls and C functions.
+    pub fn as_ptr(&self) -> *const c_char {
+        self.bytes.as_ptr().cast()
+    }
+
+    /// Without the NUL.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or(b"")
+    }
+}
+
+/// The vnode of an entry. EIO means that the manifest is damaged.
+#[inline]
+pub fn vnode(world: &World, entry: Entry) -> Result<VnodeEntry, Errno> {
+    world.manifest(entry.mount).and_then(|manifest| manifest.vnode(entry.index)).ok_or(Errno::EIO)
+}
+
+/// The metadata of an entry. EIO means that the manifest is damaged.
+#[inline]
+pub fn metadata(world: &World, entry: Entry) -> Result<Metadata, Errno> {
+    world.manifest(entry.mount).and_then(|manifest| manifest.stat(entry.index)).ok_or(Errno::EIO)
+}
+
+/// makedev(3).
+const fn device(major: u32, minor: u32) -> u64 {
+    (major as u64 & 0xffff_f000) << 32 | (major as u64 & 0xfff) << 8 | (minor as u64 & 0xffff_ff00) << 12 | (minor as u64 & 0xff)
+}
+
+/// Writes the metadata as stat(2) does.
+///
+/// # Safety
+/// `out` is valid for writing.
+#[inline]
+pub unsafe fn fill_stat(meta: &Metadata, out: *mut Stat) {
+    let filled = Stat {
+        st_dev: device(meta.dev_major, meta.dev_minor),
+        st_ino: meta.ino,
+        st_nlink: u64::from(meta.nlink),
+        st_mode: meta.mode,
+        st_uid: meta.uid,
+        st_gid: meta.gid,
+        __pad0: 0,
+        st_rdev: 0,
+        st_size: meta.size as i64,
+        st_blksize: i64::from(meta.blksize),
+        st_blocks: meta.blocks as i64,
+        st_atime: meta.atime.sec as u64,
+        st_atime_nsec: u64::from(meta.atime.nsec),
+        st_mtime: meta.mtime.sec as u64,
+        st_mtime_nsec: u64::from(meta.mtime.nsec),
+        st_ctime: meta.ctime.sec as u64,
+        st_ctime_nsec: u64::from(meta.ctime.nsec),
+        __unused: [0; 3],
+    };
+    // SAFETY: passed on to the caller.
+    unsafe { out.write(filled) };
+}
+
+/// Writes the metadata as statx(2) does: the basic fields and, where known, the birth time.
+///
+/// # Safety
+/// `out` is valid for writing.
+pub unsafe fn fill_statx(meta: &Metadata, out: *mut Statx) {
+    let stamp = |time: Time| nr::statx_timestamp { tv_sec: time.sec, tv_nsec: time.nsec, __reserved: 0 };
+    let birth = if meta.btime.is_some() { nr::STATX_BTIME } else { 0 };
+    // SAFETY: all-zero is a valid `statx`; `out` is the caller's.
+    unsafe {
+        out.write(core::mem::zeroed());
+        let out = &mut *out;
+        out.stx_mask = nr::STATX_BASIC_STATS | birth;
+        out.stx_blksize = meta.blksize;
+        out.stx_nlink = meta.nlink;
+        out.stx_uid = meta.uid;
+        out.stx_gid = meta.gid;
+        out.stx_mode = meta.mode as u16;
+        out.stx_ino = meta.ino;
+        out.stx_size = meta.size;
+        out.stx_blocks = meta.blocks;
+        out.stx_atime = stamp(meta.atime);
+        out.stx_mtime = stamp(meta.mtime);
+        out.stx_ctime = stamp(meta.ctime);
+        out.stx_btime = stamp(meta.btime.unwrap_or(Time { sec: 0, nsec: 0 }));
+        out.stx_dev_major = meta.dev_major;
+        out.stx_dev_minor = meta.dev_minor;
+    }
+}
+
+/// Calls `use_path` with the path that the kernel opens for a served entry: the
+/// blob of a regular file, the place in the view tree of anything else.
+#[inline]
+pub fn with_kernel_path<T>(
+    world: &World,
+    entry: Entry,
+    vnode: &VnodeEntry,
+    use_path: impl FnOnce(*const c_char) -> T,
+) -> Result<T, Errno> {
+    if !vnode.is_file() {
+        let path = place_in_view(world, entry)?;
+        return Ok(use_path(path.as_ptr()));
+    }
+    let path = blob_path(world, vnode)?;
+    Ok(use_path(path.as_ptr().cast()))
+}
+
+/// The blob's path and a NUL.
+#[inline]
+fn blob_path(world: &World, vnode: &VnodeEntry) -> Result<[u8; BLOB_PATH_BYTES], Errno> {
+    let hash = vnode.content_hash;
+    let mut path = [0; BLOB_PATH_BYTES];
+    let (root, rest) = path.split_at_mut_checked(world.store.len()).ok_or(Errno::ENAMETOOLONG)?;
+    root.copy_from_slice(world.store);
+    rest.get_mut(..BLOB_SUFFIX_BYTES).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(&blob_suffix(&hash));
+    Ok(path)
+}
+
+fn place_in_view(world: &World, entry: Entry) -> Result<KernelPath, Errno> {
+    let mut path = KernelPath { bytes: [0; PATH_BYTES], length: 0 };
+    path.length = world.physical(entry, &mut path.bytes).ok_or(Errno::ENAMETOOLONG)?;
+    Ok(path)
+}
+
+/// The path of an executable or library in the view tree, where `$ORIGIN` and its
+/// neighbours are as in the source; the blob for what the view does not hold.
+pub fn view_path(world: &World, entry: Entry) -> Result<KernelPath, Errno> {
+    let vnode = vnode(world, entry)?;
+    if !vnode.is_file() || vnode.has(velo_core::vnode::flag::IN_VIEW) {
+        return place_in_view(world, entry);
+    }
+    let blob = blob_path(world, &vnode)?;
+    let mut path = KernelPath { bytes: [0; PATH_BYTES], length: world.store.len() + BLOB_SUFFIX_BYTES };
+    path.bytes.get_mut(..BLOB_PATH_BYTES).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(&blob);
+    Ok(path)
+}
+
+/// Whether the caller may read the entry; asks for ids only if not everybody may.
+#[inline]
+pub fn may_read(world: &World, entry: Entry, vnode: &VnodeEntry, user: &dyn Credentials) -> Result<bool, Errno> {
+    let mode = vnode.mode;
+    if mode & 0o444 == 0o444 {
+        return Ok(true);
+    }
+    Ok(may_access(&metadata(world, entry)?, READ, user))
+}
+
+/// Opens a served entry as open(2) with `flags` would open the plain one on a
+/// read-only file system. The final symlink has been followed already, unless
+/// `O_NOFOLLOW` was given.
+pub fn open(world: &World, entry: Entry, flags: c_int, user: &dyn Credentials) -> Result<c_int, Errno> {
+    let vnode = vnode(world, entry)?;
+    let flag = |bit: u32| flags as u32 & bit != 0;
+    let path_only = flag(nr::O_PATH);
+    if flag(nr::O_CREAT) && flag(nr::O_EXCL) && !path_only {
+        return Err(Errno::EEXIST);
+    }
+    if vnode.is_symlink() && !path_only {
+        return Err(if flag(nr::O_DIRECTORY) { Errno::ENOTDIR } else { Errno::ELOOP });
+    }
+    if !vnode.is_dir() && flag(nr::O_DIRECTORY) {
+        return Err(Errno::ENOTDIR);
+    }
+    let temporary = flags as u32 & nr::O_TMPFILE == nr::O_TMPFILE;
+    let writes = flags as u32 & nr::O_ACCMODE != nr::O_RDONLY || flag(nr::O_TRUNC);
+    if !path_only {
+        if vnode.is_dir() && (writes || flag(nr::O_CREAT)) && !temporary {
+            return Err(Errno::EISDIR);
+        }
+        if writes || temporary {
+            return Err(Errno::EROFS);
+        }
+        if !may_read(world, entry, &vnode, user)? {
+            return Err(Errno::EACCES);
+        }
+        if flag(nr::O_NOATIME) {
+            let meta = metadata(world, entry)?;
+            if user.uid() != meta.uid && !user.overrides() {
+                return Err(Errno::EPERM);
+            }
+        }
+    }
+    // Creation is not wanted any more, the kernel's times of the blob are not
+    // shown to anybody, and who may not own the blob may still read it.
+    let kept = flags as u32 & !(nr::O_CREAT | nr::O_EXCL | nr::O_NOATIME);
+    let opened = with_kernel_path(world, entry, &vnode, |path| {
+        // SAFETY: our own NUL-terminated path.
+        sys::result(unsafe { sys::openat(nr::AT_FDCWD, path, kept as c_int, 0 as c_uint) })
+    })?;
+    match opened {
+        Ok(descriptor) => Ok(descriptor as c_int),
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) => {
+            report_missing(world, entry, &vnode);
+            Err(Errno::EIO)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Says which stored file is missing, a few times at most.
+#[cold]
+pub fn report_missing(world: &World, entry: Entry, vnode: &VnodeEntry) {
+    static REPORTED: AtomicU32 = AtomicU32::new(0);
+    const REPORTS_MAX: u32 = 10;
+    if REPORTED.fetch_add(1, Relaxed) >= REPORTS_MAX {
+        return;
+    }
+    let mut name = [0; PATH_BYTES];
+    let bytes = world.virtual_path(entry, &mut name).unwrap_or(0);
+    let line = Line::new().text(b"cannot open ").text(name.get(..bytes).unwrap_or(b"")).text(b": expected its content in ");
+    let line = with_kernel_path(world, entry, vnode, |path| {
+        // SAFETY: a NUL-terminated path of ours.
+        line.text(unsafe { core::ffi::CStr::from_ptr(path) }.to_bytes())
+    });
+    let Ok(line) = line else { return };
+    say(&line
+        .text(b", found none; repair the store with: velo-ctl build-manifest SRC -o FILE (check with: velo-ctl verify --deep)"));
+}

@@ -1,0 +1,170 @@
+//! What this process serves: the mounted manifests and where their files stand.
+//!
+//! Written once at start-up, read-only ever after, so hooks read it without a
+//! lock. `get()` is `None` before that, and when there is nothing to serve.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU8, Ordering::{Acquire, Relaxed, Release}};
+use velo_core::manifest::Manifest;
+use velo_core::resolve::{Mount, View};
+
+/// Most manifests' roots that one process serves.
+pub const MOUNTS_MAX: usize = 64;
+
+/// One vnode: which mount, and its index in that mount's manifest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Number of the mount.
+    pub mount: u16,
+    /// Index of the entry in the mount's manifest.
+    pub index: u32,
+}
+
+/// What a mount needs besides what the resolver knows of it.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// The physical directory that stands for the mount's root, in the view tree.
+    pub view: &'static [u8],
+    /// Nanoseconds in the mtime of the view tree's directories.
+    pub view_stamp_ns: u32,
+}
+
+/// Everything that is served.
+pub struct World {
+    /// The mounts, as the resolver wants them.
+    pub view: View<'static>,
+    /// One place per mount.
+    pub places: &'static [Place],
+    /// The store's root, without a slash at its end.
+    pub store: &'static [u8],
+    /// Path of this library.
+    pub library: &'static [u8],
+    /// What executed programs need in their environment.
+    pub variables: Variables,
+}
+
+/// `NAME=value` strings, each with a NUL behind it.
+pub struct Variables {
+    /// `VELO_MANIFEST`.
+    pub manifest: &'static [u8],
+    /// `VELO_ROOT`.
+    pub root: &'static [u8],
+    /// `VELO_VIEW_ROOT`, if it was given.
+    pub view_root: Option<&'static [u8]>,
+    /// `LD_PRELOAD` with this library alone.
+    pub preload: &'static [u8],
+}
+
+struct Slot(UnsafeCell<Option<World>>);
+// SAFETY: written before `STATE` says READY (release), read only after (acquire).
+unsafe impl Sync for Slot {}
+
+static WORLD: Slot = Slot(UnsafeCell::new(None));
+static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+const UNKNOWN: u8 = 0;
+const STARTING: u8 = 1;
+const INERT: u8 = 2;
+const READY: u8 = 3;
+
+/// The served world, or `None` when calls are to be passed through.
+#[inline(always)]
+pub fn get() -> Option<&'static World> {
+    match STATE.load(Acquire) {
+        // SAFETY: READY is stored after the last write.
+        READY => unsafe { (*WORLD.0.get()).as_ref() },
+        UNKNOWN => early(),
+        _ => None,
+    }
+}
+
+/// A hook was called before our constructor, by another library's.
+#[cold]
+fn early() -> Option<&'static World> {
+    crate::start::before_constructor();
+    if STATE.load(Relaxed) == READY { get() } else { None }
+}
+
+/// Claims the start-up; `false` if it has been done or is under way.
+pub fn claim() -> bool {
+    STATE.compare_exchange(UNKNOWN, STARTING, Acquire, Relaxed).is_ok()
+}
+
+/// Ends the start-up: `None` leaves the library inert.
+///
+/// # Safety
+/// Only the thread that [`claim`]ed calls this, once.
+pub unsafe fn publish(world: Option<World>) {
+    let state = if world.is_some() { READY } else { INERT };
+    // SAFETY: nobody reads the slot before READY.
+    unsafe { *WORLD.0.get() = world };
+    STATE.store(state, Release);
+}
+
+impl World {
+    /// Where the mount's physical files stand.
+    #[inline]
+    pub fn place(&self, mount: u16) -> Option<&Place> {
+        self.places.get(usize::from(mount))
+    }
+
+    /// The mount with this number.
+    #[inline(always)]
+    pub fn mount(&self, mount: u16) -> Option<&'static Mount<'static>> {
+        self.view.mounts().get(usize::from(mount))
+    }
+
+    /// The manifest of `mount`.
+    #[inline(always)]
+    pub fn manifest(&self, mount: u16) -> Option<&'static Manifest<'static>> {
+        self.mount(mount).map(Mount::manifest)
+    }
+
+    /// The first mount below an absolute, normal path, if there is one.
+    pub fn mount_below(&self, directory: &[u8]) -> Option<u16> {
+        let directory = directory.strip_suffix(b"/").unwrap_or(directory);
+        let below = |mount: &Mount<'_>| {
+            let path = mount.path();
+            path.starts_with(directory) && path.get(directory.len()) == Some(&b'/')
+        };
+        self.view.mounts().iter().position(below).map(|number| number as u16)
+    }
+
+    /// The served entry that a physical path in a view tree stands for.
+    pub fn from_physical(&self, physical: &[u8]) -> Option<Entry> {
+        for (number, (mount, place)) in self.view.mounts().iter().zip(self.places).enumerate() {
+            let relative = match physical.strip_prefix(place.view) {
+                Some([]) => b"".as_slice(),
+                Some([b'/', relative @ ..]) => relative,
+                _ => continue,
+            };
+            let index = mount.manifest().lookup(mount.root(), relative)?;
+            return Some(Entry { mount: number as u16, index });
+        }
+        None
+    }
+
+    /// Writes the physical path of `entry` in its view tree and a NUL; the length without it.
+    pub fn physical(&self, entry: Entry, out: &mut [u8]) -> Option<usize> {
+        let view = self.place(entry.mount)?.view;
+        let manifest = self.manifest(entry.mount)?;
+        let (head, rest) = out.split_at_mut_checked(view.len() + 1)?;
+        let (prefix, slash) = head.split_at_mut_checked(view.len())?;
+        prefix.copy_from_slice(view);
+        let relative_bytes = manifest.rel_path(entry.index, rest)?;
+        if relative_bytes == 0 {
+            slash.fill(0);
+            return Some(view.len());
+        }
+        slash.fill(b'/');
+        *rest.get_mut(relative_bytes)? = 0;
+        Some(view.len() + 1 + relative_bytes)
+    }
+
+    /// Writes the virtual absolute path of `entry` and a NUL; the length without it.
+    pub fn virtual_path(&self, entry: Entry, out: &mut [u8]) -> Option<usize> {
+        let bytes = self.view.canonical_path(usize::from(entry.mount), entry.index, out)?.len();
+        *out.get_mut(bytes)? = 0;
+        Some(bytes)
+    }
+}
