@@ -170,6 +170,20 @@ pub fn resolve<'r>(
     };
     match quick {
         Some(answer) => answer,
-        None => Walk::new(view, options, credentials, outside, scratch).run(base, path),
+        None => slowly(view, base, path, options, credentials, outside, scratch),
     }
+}
+
+/// The rest of [`resolve`], kept out of the way of what is quick.
+#[inline(never)]
+fn slowly<'r>(
+    view: &View<'r>,
+    base: Base<'r>,
+    path: &'r [u8],
+    options: Options,
+    credentials: &dyn Credentials,
+    outside: &mut dyn Outside,
+    scratch: &'r mut PathBuffer,
+) -> Result<Resolution<'r>, Errno> {
+    Walk::new(view, options, credentials, outside, scratch).run(base, path)
 }

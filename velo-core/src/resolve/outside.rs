@@ -14,6 +14,11 @@ use crate::errno::Errno;
 impl<'r> Walk<'r, '_> {
     /// One component, outside.
     pub(super) fn step_outside(&mut self, part: Part<'r>) -> Step<'r> {
+        if self.certain && self.touched && part.name == b".." {
+            // Back from a mount: its ancestors need not be on the disk at all.
+            self.at.pop_name();
+            return Ok(None);
+        }
         if self.undecided {
             let texts = core::iter::once(part.name).chain(self.pending.texts());
             if !self.options.exact && !leads_into_mount(self.view, self.at.as_bytes(), texts) {

@@ -69,7 +69,7 @@ pub(super) struct Walk<'r, 'c> {
     must_be_dir: bool,
     /// Something served was stepped on: with the caller's own arguments the kernel
     /// would go astray.
-    touched: bool,
+    pub(super) touched: bool,
     /// Outside: `at` is known to be a directory that may be searched.
     pub(super) certain: bool,
     /// Outside: it is still to be asked whether the rest leads into a mount.
