@@ -70,7 +70,7 @@ impl Outcome {
     /// If it is another.
     #[must_use]
     pub fn success(self) -> Self {
-        assert_eq!(self.ended, Ended::Status(0), "stdout:\n{}stderr:\n{}", self.text(), self.errors());
+        assert_eq!(self.ended, Ended::Status(0), "stdout:\n{}stderr:\n{}", last(&self.text()), last(&self.errors()));
         self
     }
 }
@@ -122,6 +122,21 @@ impl Call {
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment.retain(|(known, _)| known != name.as_ref());
         self.environment.push((name.as_ref().to_os_string(), value.as_ref().to_os_string()));
+        self
+    }
+
+    /// Runs what `other` runs, with the environment and user of `self`.
+    #[must_use]
+    pub fn on(self, other: Self) -> Self {
+        Self { program: other.program, arguments: other.arguments, ..self }
+    }
+
+    /// Sends what it says on standard error nowhere.
+    #[must_use]
+    pub fn stdout_only(mut self) -> Self {
+        let script = "exec \"$@\" 2> /dev/null".into();
+        let program = std::mem::replace(&mut self.program, artifacts::program("bash").into_os_string());
+        self.arguments.splice(0..0, ["-c".into(), script, "bash".into(), program]);
         self
     }
 
@@ -235,6 +250,12 @@ impl Call {
         };
         Outcome { ended, stdout: stdout.join().unwrap_or_default(), stderr: stderr.join().unwrap_or_default(), took }
     }
+}
+
+/// The last of a long text.
+fn last(text: &str) -> &str {
+    let from = text.char_indices().rev().nth(2000).map_or(0, |(at, _)| at);
+    &text[from..]
 }
 
 /// Short at first, so that short commands are timed well, then longer.

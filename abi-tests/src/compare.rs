@@ -4,6 +4,8 @@ use crate::call::Outcome;
 
 /// Lines shown of each stream.
 const SHOWN: usize = 12;
+/// Bytes shown of each line.
+const WIDTH: usize = 700;
 
 /// The differences of `served` from `plain`, or none.
 #[must_use]
@@ -35,7 +37,9 @@ fn lines(stream: &str, plain: &[u8], served: &[u8], report: &mut String) {
             Change::Gone(bytes) => ("plain ", bytes),
             Change::New(bytes) => ("served", bytes),
         };
-        report.push_str(&format!("    {line_from_1:5} {sign} | {}\n", bytes.escape_ascii()));
+        let cut = if bytes.len() > WIDTH { "..." } else { "" };
+        let shown = bytes.get(..WIDTH).unwrap_or(bytes).escape_ascii();
+        report.push_str(&format!("    {line_from_1:5} {sign} | {shown}{cut}\n"));
     }
 }
 
