@@ -18,34 +18,24 @@ pub(super) enum Shape {
     Irregular,
 }
 
-/// Looks for `//`, `/./`, `/../` and a trailing slash in one pass.
-///
-/// `/` and `.` differ in their lowest bit only, so one comparison finds both.
+/// Looks for `//`, `/./`, `/../` and a trailing slash in one pass, 16 bytes at a time.
 #[inline]
 pub(super) fn shape(path: &[u8]) -> Shape {
     // A relative path begins as if a slash stood before it.
-    let mut after_slash = u64::from(path.first() != Some(&b'/')) << 7;
-    let mut at = 0;
-    let (words, tail) = path.as_chunks::<8>();
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        let slash = equal_bytes(word, SLASHES);
-        let suspect = equal_bytes(word | ONES, SLASHES) & (slash << 8 | after_slash);
-        if suspect != 0 && !suspects_are_names(path, at, suspect) {
+    let mut after_slash = u32::from(path.first() != Some(&b'/'));
+    let (blocks, tail) = path.as_chunks::<16>();
+    for (number, block) in blocks.iter().enumerate() {
+        let (slash, either) = marks(u128::from_le_bytes(*block));
+        let suspect = either & (slash << 1 | after_slash);
+        if suspect != 0 && !suspects_are_names(path, number * 16, suspect) {
             return Shape::Irregular;
         }
-        after_slash = slash >> 56;
-        at += 8;
+        after_slash = slash >> 15;
     }
     if !tail.is_empty() {
-        let mut last = [0; 8];
-        for (slot, byte) in last.iter_mut().zip(tail) {
-            *slot = *byte;
-        }
-        let word = u64::from_le_bytes(last);
-        let slash = equal_bytes(word, SLASHES);
-        let suspect = equal_bytes(word | ONES, SLASHES) & (slash << 8 | after_slash);
-        if suspect != 0 && !suspects_are_names(path, at, suspect) {
+        let (slash, either) = marks(last_block(path, tail));
+        let suspect = either & (slash << 1 | after_slash);
+        if suspect != 0 && !suspects_are_names(path, blocks.len() * 16, suspect) {
             return Shape::Irregular;
         }
     }
@@ -61,23 +51,72 @@ pub(super) fn shape(path: &[u8]) -> Shape {
     }
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const LOW_BITS: u64 = ONES * 0x7f;
-const SLASHES: u64 = ONES * b'/' as u64;
-
-/// The top bit of each byte in which the two words are equal.
+/// `tail`, the last 1 to 15 bytes of `path`, with zeros after them. Reads whole
+/// words and shifts out again what is not of the tail.
 #[inline]
-const fn equal_bytes(a: u64, b: u64) -> u64 {
-    let differing = a ^ b;
-    !(((differing & LOW_BITS) + LOW_BITS) | differing | LOW_BITS)
+fn last_block(path: &[u8], tail: &[u8]) -> u128 {
+    if let Some(last) = path.last_chunk::<16>() {
+        return u128::from_le_bytes(*last) >> (128 - 8 * tail.len());
+    }
+    match (tail.first_chunk::<8>(), tail.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            let last = u128::from(u64::from_le_bytes(*last)) >> (128 - 8 * tail.len());
+            u128::from(u64::from_le_bytes(*first)) | last << 64
+        }
+        _ => tail
+            .iter()
+            .rev()
+            .fold(0, |block, byte| block << 8 | u128::from(*byte)),
+    }
 }
+
+/// Of 16 bytes, one bit for each that is a slash, and one for each that is a slash
+/// or a dot: the two differ in their lowest bit only.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn marks(block: u128) -> (u32, u32) {
+    use core::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+    };
+    // SAFETY: SSE2 is part of x86-64.
+    unsafe {
+        let slash = _mm_set1_epi8(b'/' as i8);
+        let block = _mm_set_epi64x((block >> 64) as i64, block as i64);
+        let either = _mm_or_si128(block, _mm_set1_epi8(1));
+        (
+            _mm_movemask_epi8(_mm_cmpeq_epi8(block, slash)) as u32,
+            _mm_movemask_epi8(_mm_cmpeq_epi8(either, slash)) as u32,
+        )
+    }
+}
+
+/// As above, with the means of every machine.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+#[inline]
+fn marks_portably(block: u128) -> (u32, u32) {
+    const ONES: u128 = u128::MAX / 255;
+    const LOW_BITS: u128 = ONES * 0x7f;
+    const SLASHES: u128 = ONES * b'/' as u128;
+    let equal = |bytes: u128| {
+        let differing = bytes ^ SLASHES;
+        // The top bit of each byte that is equal, and nothing else.
+        let tops = !(((differing & LOW_BITS) + LOW_BITS) | differing | LOW_BITS) >> 7;
+        // Gathers the lowest bits of eight bytes in one.
+        let gather = |half: u64| half.wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        (gather(tops as u64) | gather((tops >> 64) as u64) << 8) as u32
+    };
+    (equal(block), equal(block | ONES))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+use marks_portably as marks;
 
 /// Whether every `.` and `/` found just after a slash begins an ordinary name
 /// such as `.git` or `..data`.
 #[cold]
-fn suspects_are_names(path: &[u8], at: usize, mut suspect: u64) -> bool {
+fn suspects_are_names(path: &[u8], at: usize, mut suspect: u32) -> bool {
     while suspect != 0 {
-        let position = at + (suspect.trailing_zeros() / 8) as usize;
+        let position = at + suspect.trailing_zeros() as usize;
         match path.get(position..) {
             Some([b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..]) => {
                 return false;
@@ -148,7 +187,7 @@ impl Matched<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Shape, shape};
+    use super::{Shape, last_block, marks, marks_portably, shape};
 
     /// The same question, answered component by component.
     fn shape_slowly(path: &[u8]) -> Shape {
@@ -202,6 +241,34 @@ mod tests {
                         "{path}"
                     );
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn both_ways_of_marking_agree() {
+        let mut block: u128 = 1;
+        for round in 0..100_000_u32 {
+            block = block.wrapping_mul(0xda94_2042_e4dd_58b5_9a5b_7c2f_1e93_4d31) + 0x2f;
+            // Random bytes, and random choices of `.`, `/`, `/` or `a`.
+            let few =
+                u128::from_le_bytes(block.to_le_bytes().map(|byte| b"./a/"[byte as usize >> 6]));
+            for block in [block, few, few >> (8 * (round % 16))] {
+                assert_eq!(marks(block), marks_portably(block), "{block:x}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_block_is_the_tail_and_zeros() {
+        let path: Vec<u8> = (1..=47).collect();
+        for length in 0..=path.len() {
+            let path = &path[..length];
+            let (_, tail) = path.as_chunks::<16>();
+            let mut expected = [0; 16];
+            expected[..tail.len()].copy_from_slice(tail);
+            if !tail.is_empty() {
+                assert_eq!(last_block(path, tail).to_le_bytes(), expected, "{length}");
             }
         }
     }
