@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::artifacts;
 use crate::namespace::Namespace;
-use crate::scratch::{self, Place};
+use crate::scratch;
 
 /// A command to run, the same on every side of a comparison.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ impl Call {
             true => name.to_os_string(),
             false => artifacts::program(&name.to_string_lossy()).into_os_string(),
         };
-        let temporary = scratch::base(Place::Disk).display().to_string();
+        let temporary = scratch::temporary().display().to_string();
         let environment = [("TMPDIR", &*temporary), ("PATH", artifacts::PATH), ("LC_ALL", "C"), ("TZ", "UTC"), ("HOME", "/nonexistent")];
         Self {
             program,

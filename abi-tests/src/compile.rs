@@ -46,6 +46,17 @@ pub fn with(compiler: &str, name: &str, flags: &[&str]) -> PathBuf {
     output
 }
 
+/// `c/<name>.c` built with `flags` in a directory of its own.
+///
+/// # Panics
+/// If the compiler is missing or fails.
+#[must_use]
+pub fn build_to_scratch(name: &str, flags: &[&str]) -> PathBuf {
+    let output = scratch::directory(Place::Disk, "cc").join(name);
+    build("cc", &sources().join(format!("{name}.c")), &output, flags);
+    output
+}
+
 /// Compiles one `source` to `output`.
 ///
 /// # Panics

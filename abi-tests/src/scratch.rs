@@ -79,6 +79,16 @@ pub fn base(place: Place) -> PathBuf {
     path
 }
 
+/// The `TMPDIR` of all commands: every user may write there.
+#[must_use]
+pub fn temporary() -> PathBuf {
+    let path = base(Place::Disk).join("tmp");
+    if std::fs::create_dir(&path).is_ok() {
+        let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o1777));
+    }
+    path
+}
+
 fn open_to_all(path: &Path) {
     let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755));
 }

@@ -1,0 +1,19 @@
+/* A plug-in that needs libdependency.so by its own RUNPATH, and opens more by name. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+
+const char *dependency(void);
+
+const char *plugin(void) {
+    return dependency();
+}
+
+/* dlopen by name from here must look along this library's RUNPATH, not the program's. */
+const char *by_name(const char *name) {
+    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL)
+        return "not found";
+    const char *(*function)(void) = (const char *(*)(void))dlsym(library, "dependency");
+    return function == NULL ? "no symbol" : function();
+}

@@ -1,0 +1,141 @@
+//! Starting served programs and scripts, loading served libraries, and what survives an exec.
+
+use std::path::Path;
+
+use abi_tests::trees::Tree;
+use abi_tests::{Call, Fidelity, World, artifacts, compile, probe};
+
+/// A tree of programs (built by `compiler`) and libraries beside them.
+fn programs(base: &Path, at: &Path, compiler: &str) {
+    let tree = Tree::in_directory(base);
+    let seen = |rel: &str| at.join(rel).display().to_string();
+    tree.dir("bin").dir("dir").dir("lib/plugins").file("plain.txt", "one\ntwo\n").file("bin/near", "near\n").file("dir/same-a", "same\n");
+    tree.copy("bin/tool", &compile::with(compiler, "show", &[]), 0o755).link("bin/tool-link", "tool");
+    tree.copy("bin/static", &compile::with(compiler, "show", &["-static"]), 0o755);
+    let script = |name: &str, content: &str| {
+        tree.file(format!("bin/{name}"), content).mode(format!("bin/{name}"), 0o755);
+    };
+    script("script", "#!/bin/sh\necho \"script $0 $# $1 $MARK\"; pwd; cat near; exit 5\n");
+    script("by-env", "#!/usr/bin/env bash\necho \"by env $0 ${BASH_SOURCE[0]} $1\"\n");
+    script("by-served", &format!("#!{}\nignored\n", seen("bin/tool")));
+    script("by-served-argument", &format!("#! {} -x 'two words' \nignored\n", seen("bin/tool")));
+    script("nested", &format!("#!{}\nignored\n", seen("bin/by-served")));
+    script("no-shebang", "echo no shebang \"$0\" \"$1\"\n");
+    script("empty", "");
+    script("garbage", "\x7fELF and then nothing of the kind\0\0\0");
+    script("shebang-missing", &format!("#!{}\n", seen("bin/missing")));
+    script("shebang-directory", &format!("#!{}\n", seen("bin")));
+    script("shebang-relative", "#!./tool\n");
+    script("shebang-space", "#!   /bin/sh   -e   \necho space \"$0\"\n");
+    script("shebang-long", &format!("#!/{}bin/sh\necho long\n", "./".repeat(200)));
+    script("shebang-bare", "#!\n");
+    script("shebang-only", "#!/bin/sh");
+    tree.file("bin/not-executable", "#!/bin/sh\necho never\n").link("bin/script-link", "script").link("bin/loop", "loop").link("bin/outside", "/bin/echo");
+    let build = |source: &str, output: &str, flags: &[&str]| {
+        compile::build(compiler, &compile::sources().join(source), &base.join(output), flags);
+    };
+    let lib = base.join("lib").display().to_string();
+    let shared = ["-shared", "-fPIC"];
+    build("dependency.c", "lib/libdependency.so", &shared);
+    build("dependency.c", "lib/libsecond.so", &["-shared", "-fPIC", "-DVERSION=\"second\""]);
+    let runpath = |value: &str| format!("-Wl,--enable-new-dtags,-rpath,{value}");
+    let needs = ["-L", &lib, "-ldependency"];
+    for name in ["lib/plugins/plugin.so", "lib/plugins/other.so"] {
+        build("plugin.c", name, &[&shared[..], &needs, &[&runpath("$ORIGIN/..")]].concat());
+    }
+    tree.link("lib/plugins/link.so", "plugin.so");
+    build("show.c", "bin/with-library", &[&["-DWITH_LIBRARY"][..], &needs, &[&runpath("$ORIGIN/../lib")]].concat());
+}
+
+fn world(name: &str, compiler: &'static str) -> World {
+    World::new(name, Fidelity::Usual, |base, at| programs(base, at, compiler))
+}
+
+fn same_for(world: &World, program: &str, compiler: &str) {
+    let program = compile::with(compiler, program, &[]);
+    let mut failures = Vec::new();
+    for user in [None, abi_tests::is_root().then_some(abi_tests::NOBODY)] {
+        if let Err(report) = world.try_same(&probe::call(world, &program, user)) {
+            failures.push(report);
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn exec_and_spawn() {
+    same_for(&world("exec", "cc"), "exec", "cc");
+}
+
+#[test]
+fn exec_and_spawn_of_musl() {
+    same_for(&world("exec-musl", "musl-gcc"), "exec", "musl-gcc");
+}
+
+#[test]
+fn libraries() {
+    let world = world("libraries", "cc");
+    same_for(&world, "loader", "cc");
+    let seen = world.same(&probe::call(&world, &compile::c("loader"), None)).success();
+    for part in ["first from", "by the plug-in: second from"] {
+        assert!(seen.text().contains(part), "{}", seen.text());
+    }
+}
+
+#[test]
+fn library_path() {
+    let world = world("library-path", "cc");
+    let unlinked = compile::build_to_scratch("show", &["-DWITH_LIBRARY", "-L", &world.plain.join("lib").display().to_string(), "-ldependency"]);
+    let program = Call::new(&unlinked).env("LD_LIBRARY_PATH", world.path("lib"));
+    let seen = world.plain(&program);
+    assert!(seen.text().contains("library first from"), "{}{}", seen.text(), seen.errors());
+    let _ = world.same(&program);
+}
+
+/// The environment that a program passes on is not the one it was given.
+#[test]
+fn environment() {
+    let world = world("environment", "cc");
+    let tool = world.path("bin/tool").display().to_string();
+    world.all_same([
+        Call::bash(&format!("env -i {tool} a; env -u LD_PRELOAD -u VELO_MANIFEST -u VELO_ROOT {tool} b; true")),
+        Call::bash(&format!("unset LD_PRELOAD VELO_MANIFEST VELO_ROOT; {tool} c; ls {}; true", world.at.display())),
+        Call::bash("cd \"$1\"/bin && env -i ./script d; env -i pwd; env -i ls | wc -l; env - sh -c 'cat near'; cat near").arg("sh").arg(&world.at),
+        Call::bash("PATH=$1/bin:$PATH; tool e < /dev/null; script f; by-env g; command -v tool; type -P script; true").arg("sh").arg(&world.at),
+        Call::new("env").arg("-i").arg(&tool).arg("h").cwd(world.path("bin")),
+        Call::new("xargs").args(["-n1", &tool]).input("1\n2\n"),
+        Call::new("find").args(["bin", "-name", "tool", "-exec", "{}", "x", ";"]).cwd(&world.at),
+        Call::new("timeout").args(["5", "nice", "nohup", "setsid", "-w", &tool, "i"]),
+        Call::bash(&format!("exec -a other {tool} j")),
+        Call::bash(&format!("exec -c {tool} k")),
+        Call::new("perl").args(["-e", "print `cat near`; system './script', 'l'; exec {'./tool'} 'renamed', 'm'"]).cwd(world.path("bin")),
+    ]);
+}
+
+/// Another preload of the user stays in force beside ours, in both orders.
+#[test]
+fn other_preloads_are_kept() {
+    let world = world("preloads", "cc");
+    let other = compile::build_to_scratch("marker", &["-shared", "-fPIC"]);
+    let ours = artifacts::library();
+    for list in [[&*other, ours], [ours, &*other]] {
+        let list = list.map(|path| path.display().to_string()).join(":");
+        let script = format!("env -i {} 2>&1 < /dev/null; {} 2>&1 < /dev/null", world.path("bin/tool").display(), world.path("bin/script").display());
+        let call = world.preloaded(&Call::bash(&script)).env("LD_PRELOAD", &list);
+        let text = call.run(None).text();
+        // One line of each process: bash, env, tool; the shell of the script, cat, and what it starts.
+        assert!(text.matches("marker is here").count() >= 4, "{list}\n{text}");
+        assert!(text.contains("argument ") && text.contains("script "), "{text}");
+    }
+}
+
+/// Programs that serve themselves: `velo-ctl run` gives the same as the bare preload.
+#[test]
+fn run_by_velo_ctl() {
+    let world = world("run", "cc");
+    let tool = world.path("bin/tool");
+    let call = Call::new(artifacts::velo_ctl()).args(["run", "-m"]).arg(&world.manifest).arg("--").arg(&tool).args(["a", "b"]);
+    let call = world.with_store(&call).env("VELO_LIB", artifacts::library());
+    let (plain, run) = (world.plain(&Call::new(&tool).args(["a", "b"])), call.run(None));
+    assert_eq!(abi_tests::compare::difference(&plain, &run), None);
+}
