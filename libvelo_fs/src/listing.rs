@@ -65,7 +65,7 @@ fn name_at(world: &'static World, directory: Entry, position: u64) -> Option<Nam
             (manifest.name(index)?, index)
         }
     };
-    Some(Named { name, ino: manifest.ino(index)?, kind: kind_of(&manifest.vnode(index)?) })
+    Some(Named { name, ino: manifest.stat(index)?.ino, kind: kind_of(&manifest.vnode(index)?) })
 }
 
 /// Fills one record for `position`; `false` at the end.
