@@ -5,7 +5,8 @@
 //! competes on equal terms. Times are the least of several runs (noise only adds), and
 //! every lookup waits for the one before it: latency, as a `stat` sees it.
 //!
-//! Arguments: numbers of keys (default 20000 1000000 10000000).
+//! Arguments: numbers of keys (default 20000 1000000 10000000); words choose the rows that
+//! hold one of them.
 
 mod candidates;
 mod measure;
@@ -16,29 +17,27 @@ use candidates::{
 };
 
 fn main() {
-    let counts: Vec<usize> = std::env::args()
+    let (counts, words): (Vec<String>, Vec<String>) = std::env::args()
         .skip(1)
-        .filter_map(|text| text.parse().ok())
-        .collect();
-    let counts = if counts.is_empty() {
-        vec![20_000, 1_000_000, 10_000_000]
-    } else {
-        counts
-    };
+        .partition(|argument| argument.parse::<usize>().is_ok());
+    let mut counts: Vec<usize> = counts.iter().filter_map(|text| text.parse().ok()).collect();
+    if counts.is_empty() {
+        counts = vec![20_000, 1_000_000, 10_000_000];
+    }
     for count in counts {
         let keys = path_hashes(0, count);
         let absent = path_hashes(count, count.min(1_000_000));
         println!("\n{count} keys\n\n{}", measure::HEADING);
-        measure::row::<Velo>(&keys, &absent);
-        measure::row::<PtrHashFast>(&keys, &absent);
-        measure::row::<PtrHashParts>(&keys, &absent);
-        measure::row::<Phast>(&keys, &absent);
-        measure::row::<Fmphgo>(&keys, &absent);
-        measure::row::<Boomphf>(&keys, &absent);
-        measure::row::<PhGenerator>(&keys, &absent);
-        measure::row::<PhGeneratorPtr>(&keys, &absent);
-        measure::row::<OpenThreeQuarters>(&keys, &absent);
-        measure::row::<OpenHalf>(&keys, &absent);
+        measure::row::<Velo>(&words, &keys, &absent);
+        measure::row::<PtrHashFast>(&words, &keys, &absent);
+        measure::row::<PtrHashParts>(&words, &keys, &absent);
+        measure::row::<Phast>(&words, &keys, &absent);
+        measure::row::<Fmphgo>(&words, &keys, &absent);
+        measure::row::<Boomphf>(&words, &keys, &absent);
+        measure::row::<PhGenerator>(&words, &keys, &absent);
+        measure::row::<PhGeneratorPtr>(&words, &keys, &absent);
+        measure::row::<OpenThreeQuarters>(&words, &keys, &absent);
+        measure::row::<OpenHalf>(&words, &keys, &absent);
     }
 }
 

@@ -12,8 +12,11 @@ pub const HEADING: &str = "| candidate | build 1 / 2 threads, ms | hot, ns | ran
 const LOOKUPS: usize = 1_000_000;
 const PASSES: usize = 16;
 
-/// Measures `C` and prints its row.
-pub fn row<C: Candidate>(keys: &[u64], absent: &[u64]) {
+/// Measures `C` and prints its row, if its name holds one of `words` or there are none.
+pub fn row<C: Candidate>(words: &[String], keys: &[u64], absent: &[u64]) {
+    if !words.is_empty() && !words.iter().any(|word| C::NAME.contains(word)) {
+        return;
+    }
     let runs = if keys.len() > 2_000_000 { 2 } else { 5 };
     let build = |threads| {
         let least = (0..runs)
