@@ -7,6 +7,7 @@
 
 pub mod errno;
 pub mod id;
+pub mod manifest;
 #[cfg(feature = "std")]
 pub mod registry;
 pub mod stamp;

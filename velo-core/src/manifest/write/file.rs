@@ -1,0 +1,115 @@
+//! Puts the sections together into the file: table, padding, digests, header.
+
+use super::arrange::arrange;
+use super::encode::encode;
+use super::index::index;
+use super::{ManifestBuilder, WriteError, side};
+use crate::manifest::layout::{
+    ENDIAN, HEADER_BYTES, MAGIC, SECTION_ENTRY_BYTES, Section, VERSION, align_up, at, feature,
+};
+use rapidhash::v3::rapidhash_v3;
+
+pub(super) fn build(mut builder: ManifestBuilder) -> Result<Vec<u8>, WriteError> {
+    let packages = side::packages(&mut builder)?;
+    let provenance = side::provenance(&mut builder)?;
+    let roots = side::roots(&builder)?;
+    let arranged = arrange(&builder)?;
+    let xattrs = side::xattrs(&mut builder, &arranged)?;
+    let (index, encoded, source_stats) = std::thread::scope(|scope| {
+        let index = scope.spawn(|| index(&builder, &arranged));
+        let encoded = encode(&builder, &arranged);
+        let source_stats = side::source_stats(&builder, &arranged);
+        let index = match index.join() {
+            Ok(index) => index,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        (index, encoded, source_stats)
+    });
+    // Errors in a fixed order, whichever thread came first.
+    let (encoded, source_stats, index) = (encoded?, source_stats?, index?);
+    let header = Header {
+        entries: arranged.order.len() as u32,
+        roots: builder.roots.len() as u32,
+        incompat: if index.unslotted {
+            feature::UNSLOTTED
+        } else {
+            0
+        },
+    };
+    drop((arranged, builder));
+    Ok(assemble(
+        &header,
+        [
+            (Section::Phf, index.phf),
+            (Section::Slots, index.slots),
+            (Section::Vnodes, encoded.vnodes),
+            (Section::Nodes, encoded.nodes),
+            (Section::Names, encoded.names),
+            (Section::Owners, encoded.owners),
+            (Section::Targets, encoded.targets),
+            (Section::HardLinks, encoded.hard_links),
+            (Section::Xattrs, xattrs),
+            (Section::Roots, roots),
+            (Section::Packages, packages),
+            (Section::Provenance, provenance),
+            (Section::SourceStat, source_stats),
+            (Section::Sparse, encoded.sparse),
+            (Section::Subdirs, encoded.subdirs),
+        ],
+    ))
+}
+
+/// What the header says besides what follows from the sections.
+struct Header {
+    entries: u32,
+    roots: u32,
+    incompat: u64,
+}
+
+fn assemble(header: &Header, sections: [(Section, Vec<u8>); Section::ALL.len()]) -> Vec<u8> {
+    let padded = |bytes: usize| align_up(bytes as u64).unwrap_or(u64::MAX) as usize;
+    let all: usize = sections.iter().map(|(_, bytes)| padded(bytes.len())).sum();
+    let mut file = Vec::with_capacity(HEADER_BYTES + all);
+    file.resize(HEADER_BYTES, 0);
+    let mut place = at::SECTIONS;
+    for (section, bytes) in sections {
+        if bytes.is_empty() {
+            continue;
+        }
+        put(&mut file, place, &section.kind().to_le_bytes());
+        let offset = file.len() as u64;
+        put(&mut file, place + 8, &offset.to_le_bytes());
+        put(&mut file, place + 16, &(bytes.len() as u64).to_le_bytes());
+        place += SECTION_ENTRY_BYTES;
+        file.extend_from_slice(&bytes);
+        file.resize(padded(file.len()), 0);
+    }
+
+    let body = &file[HEADER_BYTES..];
+    let (checksum, digest) = std::thread::scope(|scope| {
+        let checksum = scope.spawn(|| rapidhash_v3(body));
+        let digest = *blake3::hash(body).as_bytes();
+        match checksum.join() {
+            Ok(checksum) => (checksum, digest),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    });
+    let file_bytes = file.len() as u64;
+    put(&mut file, at::MAGIC, &MAGIC);
+    put(&mut file, at::VERSION, &VERSION.to_le_bytes());
+    put(&mut file, at::ENDIAN, &ENDIAN.to_le_bytes());
+    put(&mut file, at::FEATURE_INCOMPAT, &header.incompat.to_le_bytes());
+    put(&mut file, at::FILE_BYTES, &file_bytes.to_le_bytes());
+    put(&mut file, at::ENTRY_COUNT, &header.entries.to_le_bytes());
+    put(&mut file, at::ROOT_COUNT, &header.roots.to_le_bytes());
+    put(&mut file, at::BODY_CHECKSUM, &checksum.to_le_bytes());
+    put(&mut file, at::BODY_DIGEST, &digest);
+    let checksum = rapidhash_v3(&file[..at::HEADER_CHECKSUM]);
+    put(&mut file, at::HEADER_CHECKSUM, &checksum.to_le_bytes());
+    file
+}
+
+/// Writes into the header, which has the room.
+fn put(file: &mut [u8], offset: usize, bytes: &[u8]) {
+    file[offset..offset + bytes.len()].copy_from_slice(bytes);
+}
