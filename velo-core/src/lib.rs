@@ -10,6 +10,7 @@ pub mod id;
 pub mod manifest;
 #[cfg(feature = "std")]
 pub mod registry;
+pub mod resolve;
 pub mod stamp;
 pub mod store_layout;
 pub mod velo_id;
