@@ -15,6 +15,7 @@ pub mod compare;
 pub mod compile;
 pub mod namespace;
 pub mod probe;
+pub mod random;
 pub mod scratch;
 pub mod trees;
 pub mod world;
