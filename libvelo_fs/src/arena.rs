@@ -51,13 +51,19 @@ fn reserve(bytes: usize) -> Option<*mut u8> {
     loop {
         let chunk = CHUNK.load(Relaxed);
         let used = CHUNK_USED.fetch_add(bytes, Relaxed);
-        if used.saturating_add(bytes) <= CHUNK_BYTES && chunk == CHUNK.load(Relaxed) && !chunk.is_null() {
+        if used.saturating_add(bytes) <= CHUNK_BYTES
+            && chunk == CHUNK.load(Relaxed)
+            && !chunk.is_null()
+        {
             // SAFETY: within the chunk, and nobody else got these bytes.
             return Some(unsafe { chunk.add(used) });
         }
         let fresh = crate::sys::map_memory(CHUNK_BYTES).ok()?;
         // A thread that loses here only wastes an untouched mapping.
-        if CHUNK.compare_exchange(chunk, fresh, Relaxed, Relaxed).is_ok() {
+        if CHUNK
+            .compare_exchange(chunk, fresh, Relaxed, Relaxed)
+            .is_ok()
+        {
             CHUNK_USED.store(0, Relaxed);
         }
     }

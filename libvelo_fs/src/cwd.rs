@@ -7,7 +7,10 @@
 use crate::world::{Entry, World};
 use crate::{sys, vfork};
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU64, Ordering::{Acquire, Relaxed, Release}};
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use linux_raw_sys::general as nr;
 
 const PATH_BYTES: usize = nr::PATH_MAX as usize;
@@ -67,7 +70,10 @@ fn decode(value: u64) -> Option<Cwd> {
         unsafe { (*buffer.get()).get(..value as u32 as usize) }
     };
     Some(match value >> 60 {
-        SERVED => Cwd::Served(Entry { mount: (value >> 32) as u16, index: value as u32 }),
+        SERVED => Cwd::Served(Entry {
+            mount: (value >> 32) as u16,
+            index: value as u32,
+        }),
         ANCESTOR => Cwd::Ancestor(path()?),
         ELSEWHERE => Cwd::Elsewhere(path()?),
         _ => return None,
@@ -81,10 +87,14 @@ fn ask(world: &'static World, number: u64) -> Option<u64> {
     let path = unsafe { &mut *buffer.get() };
     let bytes = sys::getcwd(path).ok()?;
     let physical = path.get(..bytes)?;
-    if let Some(entry) = world.from_physical(physical) {
+    if let Some(entry) = world.entry_at_physical(physical) {
         return Some(encode_entry(entry));
     }
-    let kind = if world.mount_below(physical).is_some() { ANCESTOR } else { ELSEWHERE };
+    let kind = if world.mount_below(physical).is_some() {
+        ANCESTOR
+    } else {
+        ELSEWHERE
+    };
     Some(kind << 60 | number << 32 | bytes as u64)
 }
 

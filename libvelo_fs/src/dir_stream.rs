@@ -9,7 +9,10 @@ use crate::sys;
 use crate::world::{Entry, World};
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::{AcqRel, Acquire, Relaxed, Release}};
+use core::sync::atomic::{
+    AtomicPtr, AtomicU32, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
 
 /// An open directory stream.
 pub struct Stream {
@@ -34,7 +37,13 @@ static FIRST: [Stream; FIRST_STREAMS] = [const {
         descriptor: AtomicU32::new(0),
         entry: AtomicU64::new(0),
         position: AtomicU64::new(0),
-        record: UnsafeCell::new(Record { d_ino: 0, d_off: 0, d_reclen: 0, d_type: 0, d_name: [0; 256] }),
+        record: UnsafeCell::new(Record {
+            d_ino: 0,
+            d_off: 0,
+            d_reclen: 0,
+            d_type: 0,
+            d_name: [0; 256],
+        }),
     }
 }; FIRST_STREAMS];
 static CHUNKS: [AtomicPtr<[Stream; CHUNK_STREAMS]>; CHUNKS_MAX] =
@@ -63,9 +72,14 @@ pub fn find(pointer: *mut c_void) -> Option<&'static Stream> {
 pub fn open(descriptor: c_int, entry: Entry, position: u64) -> Option<&'static Stream> {
     loop {
         for stream in chunks().flatten() {
-            if stream.used.load(Relaxed) == 0 && stream.used.compare_exchange(0, 1, AcqRel, Relaxed).is_ok() {
+            if stream.used.load(Relaxed) == 0
+                && stream.used.compare_exchange(0, 1, AcqRel, Relaxed).is_ok()
+            {
                 stream.descriptor.store(descriptor as u32, Relaxed);
-                stream.entry.store(u64::from(entry.mount) << 32 | u64::from(entry.index), Relaxed);
+                stream.entry.store(
+                    u64::from(entry.mount) << 32 | u64::from(entry.index),
+                    Relaxed,
+                );
                 stream.position.store(position, Release);
                 return Some(stream);
             }
@@ -90,14 +104,20 @@ impl Stream {
 
     fn entry(&self) -> Entry {
         let value = self.entry.load(Relaxed);
-        Entry { mount: (value >> 32) as u16, index: value as u32 }
+        Entry {
+            mount: (value >> 32) as u16,
+            index: value as u32,
+        }
     }
 
     /// The next record, valid until the next call; `None` at the end.
     pub fn next(&self, world: &'static World) -> Option<*mut Record> {
         let record = self.record.get();
         // SAFETY: see `Sync`.
-        let filled = listing::fill_record(world, self.entry(), self.position.load(Relaxed), unsafe { &mut *record });
+        let filled =
+            listing::fill_record(world, self.entry(), self.position.load(Relaxed), unsafe {
+                &mut *record
+            });
         filled.then(|| {
             self.position.fetch_add(1, Relaxed);
             record

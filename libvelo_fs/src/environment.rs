@@ -20,7 +20,10 @@ pub struct Storage {
 impl Storage {
     /// Fresh memory.
     pub fn new() -> Self {
-        Self { strings: StringArray::new(), preload: [0; PRELOAD_BYTES] }
+        Self {
+            strings: StringArray::new(),
+            preload: [0; PRELOAD_BYTES],
+        }
     }
 }
 
@@ -36,8 +39,11 @@ pub fn current() -> Strings {
 /// # Safety
 /// `given` is null or a NULL-terminated array of C strings.
 pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings, Errno> {
-    let Some(world) = world::get() else { return Ok(given) };
-    let (mut manifest, mut root, mut view_root) = (false, false, world.variables.view_root.is_none());
+    let Some(world) = world::get() else {
+        return Ok(given);
+    };
+    let (mut manifest, mut root, mut view_root) =
+        (false, false, world.variables.view_root.is_none());
     let mut preload: Option<(usize, &[u8])> = None;
     let mut number = 0;
     // SAFETY: passed on to the caller.
@@ -89,15 +95,23 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
 
 /// Whether an `LD_PRELOAD` value loads this library.
 fn names_us(world: &World, value: &[u8]) -> bool {
-    value.split(|byte| matches!(byte, b':' | b' ')).any(|path| path == world.library)
+    value
+        .split(|byte| matches!(byte, b':' | b' '))
+        .any(|path| path == world.library)
 }
 
-fn join<'o>(ours: &[u8], others: &[u8], out: &'o mut [u8; PRELOAD_BYTES]) -> Result<&'o [u8], Errno> {
+fn join<'o>(
+    ours: &[u8],
+    others: &[u8],
+    out: &'o mut [u8; PRELOAD_BYTES],
+) -> Result<&'o [u8], Errno> {
     const E2BIG: Errno = Errno(7);
     let separator: &[u8] = if others.is_empty() { b"" } else { b":" };
     let mut end = 0;
     for part in [ours, separator, others, b"\0"] {
-        out.get_mut(end..end + part.len()).ok_or(E2BIG)?.copy_from_slice(part);
+        out.get_mut(end..end + part.len())
+            .ok_or(E2BIG)?
+            .copy_from_slice(part);
         end += part.len();
     }
     Ok(out.get(..end).unwrap_or(b"\0"))

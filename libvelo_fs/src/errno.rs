@@ -38,5 +38,9 @@ pub fn restore(error: Errno) {
 /// A raw system call's answer in the C convention.
 #[inline(always)]
 pub fn from_kernel(answer: isize) -> c_int {
-    if answer < 0 && answer >= -4095 { fail(Errno(-answer as i32)) } else { answer as c_int }
+    if (-4095..0).contains(&answer) {
+        fail(Errno(-answer as i32))
+    } else {
+        answer as c_int
+    }
 }

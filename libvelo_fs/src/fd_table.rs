@@ -116,7 +116,9 @@ pub fn directory(world: &'static World, descriptor: c_int) -> Known {
 /// Asks the kernel what an unknown descriptor is and remembers the answer.
 #[cold]
 fn probe(world: &'static World, descriptor: c_int) -> Known {
-    let Ok(status) = sys::fstat_of(descriptor) else { return Known::Unknown };
+    let Ok(status) = sys::fstat_of(descriptor) else {
+        return Known::Unknown;
+    };
     let known = recognise(world, descriptor, &status).map_or(Known::Foreign, Known::Served);
     set(descriptor, known);
     known
@@ -126,11 +128,19 @@ fn probe(world: &'static World, descriptor: c_int) -> Known {
 /// inherited over exec, received over a socket, opened by the C library itself.
 pub fn recognise(world: &'static World, descriptor: c_int, status: &sys::Stat) -> Option<Entry> {
     match status.st_mode & nr::S_IFMT {
-        nr::S_IFDIR => world.view.mounts().iter().enumerate().find_map(|(number, mount)| {
-            let entry = Entry { mount: number as u16, index: u32::try_from(status.st_mtime).ok()? };
-            let same_root = mount.manifest().root_of(entry.index)? == mount.root();
-            (same_root && is_served(world, entry, status)).then_some(entry)
-        }),
+        nr::S_IFDIR => world
+            .view
+            .mounts()
+            .iter()
+            .enumerate()
+            .find_map(|(number, mount)| {
+                let entry = Entry {
+                    mount: number as u16,
+                    index: u32::try_from(status.st_mtime).ok()?,
+                };
+                let same_root = mount.manifest().root_of(entry.index)? == mount.root();
+                (same_root && is_served(world, entry, status)).then_some(entry)
+            }),
         nr::S_IFREG if status.st_mtime == 0 && status.st_mode & 0o222 == 0 => {
             let mut path = [0; nr::PATH_MAX as usize];
             by_content(world, physical_path(descriptor, &mut path)?)
@@ -141,12 +151,17 @@ pub fn recognise(world: &'static World, descriptor: c_int, status: &sys::Stat) -
 
 /// Whether the kernel's answer for a descriptor is that of the served `entry`.
 pub fn is_served(world: &World, entry: Entry, status: &sys::Stat) -> bool {
-    let Some(vnode) = world.manifest(entry.mount).and_then(|manifest| manifest.vnode(entry.index)) else {
+    let Some(vnode) = world
+        .manifest(entry.mount)
+        .and_then(|manifest| manifest.vnode(entry.index))
+    else {
         return false;
     };
     let kind = status.st_mode & nr::S_IFMT;
     if vnode.is_dir() {
-        let stamp = world.place(entry.mount).map_or(0, |place| place.view_stamp_ns);
+        let stamp = world
+            .place(entry.mount)
+            .map_or(0, |place| place.view_stamp_ns);
         kind == nr::S_IFDIR
             && status.st_mtime == u64::from(entry.index)
             && status.st_mtime_nsec == u64::from(stamp)
@@ -175,10 +190,13 @@ pub fn physical_path(descriptor: c_int, buffer: &mut [u8]) -> Option<&[u8]> {
 /// path, a blob by its name. Equal contents at several paths cannot be told apart.
 #[cold]
 pub fn by_content(world: &'static World, physical: &[u8]) -> Option<Entry> {
-    if let Some(entry) = world.from_physical(physical) {
+    if let Some(entry) = world.entry_at_physical(physical) {
         return Some(entry);
     }
-    let name = physical.strip_prefix(world.store)?.strip_prefix(b"/cas_store/")?.get(3..)?;
+    let name = physical
+        .strip_prefix(world.store)?
+        .strip_prefix(b"/cas_store/")?
+        .get(3..)?;
     let mut hash = [0; 32];
     for (byte, digits) in hash.iter_mut().zip(name.chunks(2)) {
         *byte = u8::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()?;
@@ -186,11 +204,16 @@ pub fn by_content(world: &'static World, physical: &[u8]) -> Option<Entry> {
     for (number, mount) in world.view.mounts().iter().enumerate() {
         let manifest = mount.manifest();
         let same = |index: &u32| {
-            manifest.vnode(*index).is_some_and(|vnode| vnode.is_file() && vnode.content_hash == hash)
+            manifest
+                .vnode(*index)
+                .is_some_and(|vnode| vnode.is_file() && vnode.content_hash == hash)
                 && manifest.root_of(*index) == Some(mount.root())
         };
         if let Some(index) = (0..manifest.entry_count()).find(same) {
-            return Some(Entry { mount: number as u16, index });
+            return Some(Entry {
+                mount: number as u16,
+                index,
+            });
         }
     }
     None

@@ -90,7 +90,9 @@ unsafe fn first() -> *const LinkMap {
             return debug.map;
         }
         let musl = weak_address!("_dl_debug_addr").cast::<*const LoaderDebug>();
-        musl.as_ref().and_then(|debug| debug.as_ref()).map_or(core::ptr::null(), |debug| debug.map)
+        musl.as_ref()
+            .and_then(|debug| debug.as_ref())
+            .map_or(core::ptr::null(), |debug| debug.map)
     }
 }
 
@@ -99,7 +101,9 @@ unsafe fn first() -> *const LinkMap {
 pub fn next_definition(name: &CStr) -> *mut () {
     // SAFETY: nodes from ours to the last start-up one are never unmapped.
     unsafe {
-        let Some(own) = OWN.load(Relaxed).as_ref() else { return core::ptr::null_mut() };
+        let Some(own) = OWN.load(Relaxed).as_ref() else {
+            return core::ptr::null_mut();
+        };
         let last = LAST.load(Relaxed).cast_const();
         let mut node = own.next;
         while let Some(map) = node.as_ref() {
@@ -140,7 +144,11 @@ impl Object {
         unsafe {
             while let Some(item) = entry.as_ref() {
                 // glibc relocates these addresses in place, musl and the vDSO do not.
-                let address = if item.value < map.base { item.value + map.base } else { item.value };
+                let address = if item.value < map.base {
+                    item.value + map.base
+                } else {
+                    item.value
+                };
                 match item.tag {
                     0 => break,
                     DT_SYMTAB => object.symbols = address as *const Symbol,
@@ -160,7 +168,11 @@ impl Object {
         // SAFETY: the tables belong to a loaded object and are well-formed, or
         // the loader itself would have failed.
         unsafe {
-            if self.gnu_hash.is_null() { self.by_sysv_hash(name) } else { self.by_gnu_hash(name) }
+            if self.gnu_hash.is_null() {
+                self.by_sysv_hash(name)
+            } else {
+                self.by_gnu_hash(name)
+            }
         }
     }
 
@@ -180,7 +192,8 @@ impl Object {
             }
             let bloom = self.gnu_hash.add(4).cast::<usize>();
             let word = *bloom.add((hash / usize::BITS % bloom_words) as usize);
-            let mask = 1usize << (hash % usize::BITS) | 1usize << ((hash >> bloom_shift) % usize::BITS);
+            let mask =
+                1usize << (hash % usize::BITS) | 1usize << ((hash >> bloom_shift) % usize::BITS);
             if word & mask != mask {
                 return None;
             }
@@ -235,8 +248,12 @@ impl Object {
         // SAFETY: `index` comes from this object's own hash table.
         unsafe {
             let symbol = self.symbols.add(index as usize).as_ref()?;
-            let hidden = !self.versions.is_null() && *self.versions.add(index as usize) & VERSYM_HIDDEN != 0;
-            if symbol.section == 0 || hidden || CStr::from_ptr(self.strings.add(symbol.name as usize)) != name {
+            let hidden =
+                !self.versions.is_null() && *self.versions.add(index as usize) & VERSYM_HIDDEN != 0;
+            if symbol.section == 0
+                || hidden
+                || CStr::from_ptr(self.strings.add(symbol.name as usize)) != name
+            {
                 return None;
             }
             let address = self.base.wrapping_add(symbol.value);

@@ -55,23 +55,41 @@ fn name_at(world: &'static World, directory: Entry, position: u64) -> Option<Nam
     let (name, index): (&'static [u8], u32) = match position {
         0 => (b".", directory.index),
         // The root's parent lies outside: as at the top of any file system, itself.
-        1 => (b"..", manifest.parent(directory.index).unwrap_or(directory.index)),
+        1 => (
+            b"..",
+            manifest.parent(directory.index).unwrap_or(directory.index),
+        ),
         _ => {
             let children = manifest.children(directory.index);
-            let index = children.start.checked_add(u32::try_from(position - 2).ok()?)?;
+            let index = children
+                .start
+                .checked_add(u32::try_from(position - 2).ok()?)?;
             if index >= children.end {
                 return None;
             }
             (manifest.name(index)?, index)
         }
     };
-    Some(Named { name, ino: manifest.stat(index)?.ino, kind: kind_of(&manifest.vnode(index)?) })
+    Some(Named {
+        name,
+        ino: manifest.stat(index)?.ino,
+        kind: kind_of(&manifest.vnode(index)?),
+    })
 }
 
 /// Fills one record for `position`; `false` at the end.
-pub fn fill_record(world: &'static World, directory: Entry, position: u64, out: &mut Record) -> bool {
-    let Some(named) = name_at(world, directory, position) else { return false };
-    let Some(slot) = out.d_name.get_mut(..=named.name.len()) else { return false };
+pub fn fill_record(
+    world: &'static World,
+    directory: Entry,
+    position: u64,
+    out: &mut Record,
+) -> bool {
+    let Some(named) = name_at(world, directory, position) else {
+        return false;
+    };
+    let Some(slot) = out.d_name.get_mut(..=named.name.len()) else {
+        return false;
+    };
     if let Some((end, name)) = slot.split_last_mut() {
         name.copy_from_slice(named.name);
         *end = 0;
@@ -85,7 +103,12 @@ pub fn fill_record(world: &'static World, directory: Entry, position: u64, out: 
 
 /// Fills a getdents64(2) buffer from `position` on; the bytes written and the next
 /// position, or `None` if not even one record fits.
-pub fn fill_buffer(world: &'static World, directory: Entry, mut position: u64, out: &mut [u8]) -> Option<(usize, u64)> {
+pub fn fill_buffer(
+    world: &'static World,
+    directory: Entry,
+    mut position: u64,
+    out: &mut [u8],
+) -> Option<(usize, u64)> {
     let mut used = 0;
     while let Some(named) = name_at(world, directory, position) {
         let bytes = record_bytes(named.name.len());
@@ -93,7 +116,11 @@ pub fn fill_buffer(world: &'static World, directory: Entry, mut position: u64, o
             return (used != 0).then_some((used, position));
         };
         record.fill(0);
-        let header = [(0, named.ino), (8, position + 1), (16, bytes as u64 | u64::from(named.kind) << 16)];
+        let header = [
+            (0, named.ino),
+            (8, position + 1),
+            (16, bytes as u64 | u64::from(named.kind) << 16),
+        ];
         for (offset, value) in header {
             // The last one spills into the name, which is written next.
             if let Some(slot) = record.get_mut(offset..offset + 8) {

@@ -61,10 +61,19 @@ pub unsafe fn bytes<'p>(path: *const c_char) -> Option<&'p [u8]> {
 /// # Safety
 /// `path` points to a NUL-terminated string, or is a bad pointer.
 #[inline]
-pub unsafe fn locate<'s>(dirfd: c_int, path: *const c_char, options: Options, scratch: &'s mut PathBuffer) -> Where<'s> {
-    let Some(world) = world::get() else { return Where::Kernel };
+pub unsafe fn locate<'s>(
+    dirfd: c_int,
+    path: *const c_char,
+    options: Options,
+    scratch: &'s mut PathBuffer,
+) -> Where<'s> {
+    let Some(world) = world::get() else {
+        return Where::Kernel;
+    };
     // SAFETY: passed on to the caller.
-    let Some(path) = (unsafe { bytes(path) }) else { return Where::Kernel };
+    let Some(path) = (unsafe { bytes(path) }) else {
+        return Where::Kernel;
+    };
     locate_bytes(world, dirfd, path, options, scratch)
 }
 
@@ -78,9 +87,13 @@ pub unsafe fn locate_for_real_user<'s>(
     options: Options,
     scratch: &'s mut PathBuffer,
 ) -> Where<'s> {
-    let Some(world) = world::get() else { return Where::Kernel };
+    let Some(world) = world::get() else {
+        return Where::Kernel;
+    };
     // SAFETY: passed on to the caller.
-    let Some(path) = (unsafe { bytes(path) }) else { return Where::Kernel };
+    let Some(path) = (unsafe { bytes(path) }) else {
+        return Where::Kernel;
+    };
     locate_as(world, dirfd, path, options, &User::real(), scratch)
 }
 
@@ -115,12 +128,29 @@ fn locate_as<'s>(
             None => return Where::Kernel,
         }
     };
-    answer(world, resolve(&world.view, base, path, options, user, &mut KernelTree, scratch))
+    answer(
+        world,
+        resolve(
+            &world.view,
+            base,
+            path,
+            options,
+            user,
+            &mut KernelTree,
+            scratch,
+        ),
+    )
 }
 
 fn answer<'s>(world: &'static World, resolution: Result<Resolution<'s>, Errno>) -> Where<'s> {
     match resolution {
-        Ok(Resolution::Found { mount, index }) => Where::Served(world, Entry { mount: mount as u16, index }),
+        Ok(Resolution::Found { mount, index }) => Where::Served(
+            world,
+            Entry {
+                mount: mount as u16,
+                index,
+            },
+        ),
         Ok(Resolution::Absent { slash, .. }) => Where::Absent { slash },
         Ok(Resolution::Outside) => Where::Kernel,
         Ok(Resolution::Rewritten(path)) => Where::KernelAt(path),
@@ -136,21 +166,28 @@ fn base_of(world: &'static World, dirfd: c_int, path: &[u8]) -> Option<Base<'sta
             Cwd::Served(entry) => Some(entry_base(entry)),
             Cwd::Ancestor(directory) => Some(Base::Cwd(directory)),
             // Only `..` leads from here into a mount.
-            Cwd::Elsewhere(directory) => path.starts_with(b"..").then_some(Base::Cwd(directory))
+            Cwd::Elsewhere(directory) => path
+                .starts_with(b"..")
+                .then_some(Base::Cwd(directory))
                 .or_else(|| contains_parent(path).then_some(Base::Cwd(directory))),
         };
     }
     match fd_table::directory(world, dirfd) {
         Known::Served(entry) => Some(entry_base(entry)),
-        Known::Ancestor { mount, bytes } => {
-            world.mount(mount)?.path().get(..bytes as usize).map(|directory| Base::Dir(if bytes == 0 { b"/" } else { directory }))
-        }
+        Known::Ancestor { mount, bytes } => world
+            .mount(mount)?
+            .path()
+            .get(..bytes as usize)
+            .map(|directory| Base::Dir(if bytes == 0 { b"/" } else { directory })),
         Known::Foreign | Known::Unknown => None,
     }
 }
 
 fn entry_base(entry: Entry) -> Base<'static> {
-    Base::Entry { mount: usize::from(entry.mount), index: entry.index }
+    Base::Entry {
+        mount: usize::from(entry.mount),
+        index: entry.index,
+    }
 }
 
 fn contains_parent(path: &[u8]) -> bool {
@@ -164,18 +201,24 @@ fn contains_parent(path: &[u8]) -> bool {
 /// # Safety
 /// As [`locate`].
 #[cold]
-pub unsafe fn second_look<'s>(
+#[inline(never)]
+pub unsafe fn second_look(
     dirfd: c_int,
     path: *const c_char,
     options: Options,
-    scratch: &'s mut PathBuffer,
 ) -> Option<(&'static World, Entry)> {
     let world = world::get()?;
+    let mut scratch = PathBuffer::new();
     // SAFETY: passed on to the caller.
     let path = unsafe { bytes(path) }?;
     let named = world.view.mounts().iter().any(|mount| {
-        let name = mount.path().rsplit(|byte| *byte == b'/').next().unwrap_or(b"");
-        path.split(|byte| *byte == b'/').any(|component| component == name || component == b"..")
+        let name = mount
+            .path()
+            .rsplit(|byte| *byte == b'/')
+            .next()
+            .unwrap_or(b"");
+        path.split(|byte| *byte == b'/')
+            .any(|component| component == name || component == b"..")
     });
     if !named {
         return None;
@@ -190,11 +233,28 @@ pub unsafe fn second_look<'s>(
     } else {
         Base::Dir(fd_table::physical_path(dirfd, &mut buffer)?)
     };
-    let options = Options { exact: true, ..options };
-    let resolution = resolve(&world.view, base, path, options, &User::effective(), &mut KernelTree, scratch);
+    let options = Options {
+        exact: true,
+        ..options
+    };
+    let resolution = resolve(
+        &world.view,
+        base,
+        path,
+        options,
+        &User::effective(),
+        &mut KernelTree,
+        &mut scratch,
+    );
     errno::restore(before);
     match resolution {
-        Ok(Resolution::Found { mount, index }) => Some((world, Entry { mount: mount as u16, index })),
+        Ok(Resolution::Found { mount, index }) => Some((
+            world,
+            Entry {
+                mount: mount as u16,
+                index,
+            },
+        )),
         _ => None,
     }
 }
@@ -205,7 +265,10 @@ pub struct KernelTree;
 impl Outside for KernelTree {
     fn readlink(&mut self, path: &[u8], buffer: &mut [u8]) -> Result<usize, Errno> {
         let mut text = [0; nr::PATH_MAX as usize];
-        text.get_mut(..path.len()).filter(|slot| slot.len() < nr::PATH_MAX as usize).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(path);
+        text.get_mut(..path.len())
+            .filter(|slot| slot.len() < nr::PATH_MAX as usize)
+            .ok_or(Errno::ENAMETOOLONG)?
+            .copy_from_slice(path);
         sys::readlinkat(nr::AT_FDCWD, text.as_ptr().cast(), buffer)
     }
 }
@@ -220,12 +283,18 @@ impl User {
     /// For most calls.
     #[inline(always)]
     pub fn effective() -> Self {
-        Self { real: false, ids: Cell::new(None) }
+        Self {
+            real: false,
+            ids: Cell::new(None),
+        }
     }
 
     /// For access(2).
     pub fn real() -> Self {
-        Self { real: true, ids: Cell::new(None) }
+        Self {
+            real: true,
+            ids: Cell::new(None),
+        }
     }
 
     fn ids(&self) -> (u32, u32) {
@@ -249,6 +318,8 @@ impl Credentials for User {
         }
         let mut groups = [0; 256];
         let count = sys::groups(&mut groups);
-        groups.get(..count).is_some_and(|groups| groups.contains(&gid))
+        groups
+            .get(..count)
+            .is_some_and(|groups| groups.contains(&gid))
     }
 }

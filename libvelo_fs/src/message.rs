@@ -2,6 +2,7 @@
 //! a fixed buffer and written with one system call, so they never interleave.
 
 use crate::sys;
+use core::ffi::c_int;
 use core::fmt::{self, Write as _};
 use velo_core::errno::Errno;
 
@@ -16,7 +17,11 @@ pub struct Line {
 impl Line {
     /// Starts with the program's name.
     pub fn new() -> Self {
-        Self { bytes: [0; LINE_BYTES], used: 0 }.text(b"velo: ")
+        Self {
+            bytes: [0; LINE_BYTES],
+            used: 0,
+        }
+        .text(b"velo: ")
     }
 
     /// Appends raw text.
@@ -72,11 +77,16 @@ impl fmt::Write for Line {
 
 /// Writes the line to standard error.
 pub fn say(line: &Line) {
+    say_on(2, line);
+}
+
+/// Writes the line to another descriptor.
+pub fn say_on(descriptor: c_int, line: &Line) {
     let mut bytes = line.bytes;
     if let Some(end) = bytes.get_mut(line.used) {
         *end = b'\n';
     }
-    sys::write(2, bytes.get(..=line.used).unwrap_or(b""));
+    sys::write(descriptor, bytes.get(..=line.used).unwrap_or(b""));
 }
 
 /// Decimal digits of `number` in `buffer`.

@@ -32,7 +32,7 @@ macro_rules! next_functions {
 }
 
 /// Marks a function that was looked for and is not there.
-const MISSING: *mut () = 1 as *mut ();
+const MISSING: *mut () = core::ptr::dangling_mut();
 
 #[inline]
 fn find(index: usize) -> Option<*mut ()> {

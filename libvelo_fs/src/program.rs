@@ -45,7 +45,10 @@ pub struct Storage {
 impl Storage {
     /// Fresh memory.
     pub fn new() -> Self {
-        Self { shebangs: [const { None }; DEPTH_MAX], arguments: StringArray::new() }
+        Self {
+            shebangs: [const { None }; DEPTH_MAX],
+            arguments: StringArray::new(),
+        }
     }
 }
 
@@ -59,14 +62,21 @@ impl StringArray {
 
     /// Nothing in it.
     pub fn new() -> Self {
-        Self { fixed: [core::ptr::null(); Self::FIXED] }
+        Self {
+            fixed: [core::ptr::null(); Self::FIXED],
+        }
     }
 
     /// `first` and then the strings of `rest` from number `skip` on.
     ///
     /// # Safety
     /// `rest` is null or a NULL-terminated array.
-    pub unsafe fn join(&mut self, first: &[*const c_char], rest: Strings, skip: usize) -> Result<Strings, Errno> {
+    pub unsafe fn join(
+        &mut self,
+        first: &[*const c_char],
+        rest: Strings,
+        skip: usize,
+    ) -> Result<Strings, Errno> {
         // SAFETY: passed on to the caller.
         let count = unsafe { length(rest) };
         let skip = skip.min(count);
@@ -80,7 +90,10 @@ impl StringArray {
         };
         // SAFETY: `rest` has `count` strings.
         let rest = (skip..count).map(|number| unsafe { *rest.add(number) });
-        for (slot, text) in out.iter_mut().zip(first.iter().copied().chain(rest).chain([core::ptr::null()])) {
+        for (slot, text) in out
+            .iter_mut()
+            .zip(first.iter().copied().chain(rest).chain([core::ptr::null()]))
+        {
             *slot = text;
         }
         Ok(out.as_ptr())
@@ -93,21 +106,34 @@ unsafe fn length(strings: Strings) -> usize {
         return 0;
     }
     // SAFETY: a NULL-terminated array.
-    unsafe { (0..).take_while(|number| !(*strings.add(*number)).is_null()).count() }
+    unsafe {
+        (0..)
+            .take_while(|number| !(*strings.add(*number)).is_null())
+            .count()
+    }
 }
 
 /// Whether the entry may be executed: execve(2) answers EACCES for everything else.
 pub fn check_executable(world: &World, entry: Entry) -> Result<(), Errno> {
     let vnode = served::vnode(world, entry)?;
     let meta = served::metadata(world, entry)?;
-    if vnode.is_file() && may_access(&meta, EXECUTE, &User::effective()) { Ok(()) } else { Err(Errno::EACCES) }
+    if vnode.is_file() && may_access(&meta, EXECUTE, &User::effective()) {
+        Ok(())
+    } else {
+        Err(Errno::EACCES)
+    }
 }
 
 /// Finds out how to execute `path`.
 ///
 /// # Safety
 /// `path` is a C string or a bad pointer, `argv` null or a NULL-terminated array.
-pub unsafe fn find(dirfd: c_int, path: *const c_char, argv: Strings, storage: &mut Storage) -> Result<Program, Errno> {
+pub unsafe fn find(
+    dirfd: c_int,
+    path: *const c_char,
+    argv: Strings,
+    storage: &mut Storage,
+) -> Result<Program, Errno> {
     let mut scratch = PathBuffer::new();
     // SAFETY: passed on to the caller.
     unsafe {
@@ -127,11 +153,14 @@ pub unsafe fn find(dirfd: c_int, path: *const c_char, argv: Strings, storage: &m
 /// # Safety
 /// As [`find`].
 #[cold]
-pub unsafe fn find_again(path: *const c_char, argv: Strings, storage: &mut Storage) -> Option<Result<Program, Errno>> {
-    let mut scratch = PathBuffer::new();
+pub unsafe fn find_again(
+    path: *const c_char,
+    argv: Strings,
+    storage: &mut Storage,
+) -> Option<Result<Program, Errno>> {
     // SAFETY: passed on to the caller.
     unsafe {
-        if let Some((world, entry)) = second_look(nr::AT_FDCWD, path, Options::FOLLOW, &mut scratch) {
+        if let Some((world, entry)) = second_look(nr::AT_FDCWD, path, Options::FOLLOW) {
             return Some(of_entry(world, entry, path, argv, storage));
         }
         crate::world::get()?;
@@ -191,22 +220,39 @@ fn read_shebang(descriptor: c_int) -> Result<Option<Shebang>, Errno> {
     let end = match head.iter().position(|byte| *byte == b'\n') {
         Some(end) => end,
         // Cut off in the middle of the interpreter's name: the kernel refuses.
-        None if read == HEAD_BYTES && !head.get(2..).unwrap_or(b"").trim_ascii_start().iter().any(is_blank) => {
+        None if read == HEAD_BYTES
+            && !head
+                .get(2..)
+                .unwrap_or(b"")
+                .trim_ascii_start()
+                .iter()
+                .any(is_blank) =>
+        {
             return Err(ENOEXEC);
         }
         None => read,
     };
     let text = head.get(..end).unwrap_or(b"");
-    let Some(interpreter) = (2..end).find(|at| !text.get(*at).is_none_or(is_blank)) else { return Err(ENOEXEC) };
-    let trimmed = text.iter().rposition(|byte| !is_blank(byte)).map_or(end, |last| last + 1);
+    let Some(interpreter) = (2..end).find(|at| !text.get(*at).is_none_or(is_blank)) else {
+        return Err(ENOEXEC);
+    };
+    let trimmed = text
+        .iter()
+        .rposition(|byte| !is_blank(byte))
+        .map_or(end, |last| last + 1);
     let blank = (interpreter..trimmed).find(|at| text.get(*at).is_some_and(is_blank));
-    let argument = blank.and_then(|blank| (blank..trimmed).find(|at| !text.get(*at).is_none_or(is_blank)));
+    let argument =
+        blank.and_then(|blank| (blank..trimmed).find(|at| !text.get(*at).is_none_or(is_blank)));
     for end in [Some(trimmed), blank].into_iter().flatten() {
         if let Some(slot) = line.get_mut(end) {
             *slot = 0;
         }
     }
-    Ok(Some(Shebang { line, interpreter, argument }))
+    Ok(Some(Shebang {
+        line,
+        interpreter,
+        argument,
+    }))
 }
 
 const ENOEXEC: Errno = Errno(8);
@@ -217,7 +263,10 @@ unsafe fn of_script(
     argv: Strings,
     storage: &mut Storage,
 ) -> Result<Program, Errno> {
-    let Storage { shebangs, arguments } = storage;
+    let Storage {
+        shebangs,
+        arguments,
+    } = storage;
     let mut depth = 0;
     let mut shebang = shebang;
     let program = loop {
@@ -229,7 +278,9 @@ unsafe fn of_script(
         let place = unsafe { locate(nr::AT_FDCWD, interpreter, Options::FOLLOW, &mut scratch) };
         match place {
             // SAFETY: a C string of ours.
-            Where::Kernel => break KernelPath::new(unsafe { CStr::from_ptr(interpreter) }.to_bytes())?,
+            Where::Kernel => {
+                break KernelPath::new(unsafe { CStr::from_ptr(interpreter) }.to_bytes())?;
+            }
             Where::KernelAt(path) => break KernelPath::new(path.to_bytes())?,
             Where::Absent { .. } => return Err(Errno::ENOENT),
             Where::Failed(error) => return Err(error),

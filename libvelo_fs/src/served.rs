@@ -30,9 +30,15 @@ impl KernelPath {
     /// A copy of `path`.
     pub fn new(path: &[u8]) -> Result<Self, Errno> {
         let mut bytes = [0; PATH_BYTES];
-        let slot = bytes.get_mut(..path.len()).filter(|slot| slot.len() < PATH_BYTES).ok_or(Errno::ENAMETOOLONG)?;
+        let slot = bytes
+            .get_mut(..path.len())
+            .filter(|slot| slot.len() < PATH_BYTES)
+            .ok_or(Errno::ENAMETOOLONG)?;
         slot.copy_from_slice(path);
-        Ok(Self { bytes, length: path.len() })
+        Ok(Self {
+            bytes,
+            length: path.len(),
+        })
     }
 
     /// For system calls and C functions.
@@ -49,18 +55,27 @@ impl KernelPath {
 /// The vnode of an entry. EIO means that the manifest is damaged.
 #[inline]
 pub fn vnode(world: &World, entry: Entry) -> Result<VnodeEntry, Errno> {
-    world.manifest(entry.mount).and_then(|manifest| manifest.vnode(entry.index)).ok_or(Errno::EIO)
+    world
+        .manifest(entry.mount)
+        .and_then(|manifest| manifest.vnode(entry.index))
+        .ok_or(Errno::EIO)
 }
 
 /// The metadata of an entry. EIO means that the manifest is damaged.
 #[inline]
 pub fn metadata(world: &World, entry: Entry) -> Result<Metadata, Errno> {
-    world.manifest(entry.mount).and_then(|manifest| manifest.stat(entry.index)).ok_or(Errno::EIO)
+    world
+        .manifest(entry.mount)
+        .and_then(|manifest| manifest.stat(entry.index))
+        .ok_or(Errno::EIO)
 }
 
 /// makedev(3).
 const fn device(major: u32, minor: u32) -> u64 {
-    (major as u64 & 0xffff_f000) << 32 | (major as u64 & 0xfff) << 8 | (minor as u64 & 0xffff_ff00) << 12 | (minor as u64 & 0xff)
+    (major as u64 & 0xffff_f000) << 32
+        | (major as u64 & 0xfff) << 8
+        | (minor as u64 & 0xffff_ff00) << 12
+        | (minor as u64 & 0xff)
 }
 
 /// Writes the metadata as stat(2) does.
@@ -98,8 +113,16 @@ pub unsafe fn fill_stat(meta: &Metadata, out: *mut Stat) {
 /// # Safety
 /// `out` is valid for writing.
 pub unsafe fn fill_statx(meta: &Metadata, out: *mut Statx) {
-    let stamp = |time: Time| nr::statx_timestamp { tv_sec: time.sec, tv_nsec: time.nsec, __reserved: 0 };
-    let birth = if meta.btime.is_some() { nr::STATX_BTIME } else { 0 };
+    let stamp = |time: Time| nr::statx_timestamp {
+        tv_sec: time.sec,
+        tv_nsec: time.nsec,
+        __reserved: 0,
+    };
+    let birth = if meta.btime.is_some() {
+        nr::STATX_BTIME
+    } else {
+        0
+    };
     // SAFETY: all-zero is a valid `statx`; `out` is the caller's.
     unsafe {
         out.write(core::mem::zeroed());
@@ -144,15 +167,24 @@ pub fn with_kernel_path<T>(
 fn blob_path(world: &World, vnode: &VnodeEntry) -> Result<[u8; BLOB_PATH_BYTES], Errno> {
     let hash = vnode.content_hash;
     let mut path = [0; BLOB_PATH_BYTES];
-    let (root, rest) = path.split_at_mut_checked(world.store.len()).ok_or(Errno::ENAMETOOLONG)?;
+    let (root, rest) = path
+        .split_at_mut_checked(world.store.len())
+        .ok_or(Errno::ENAMETOOLONG)?;
     root.copy_from_slice(world.store);
-    rest.get_mut(..BLOB_SUFFIX_BYTES).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(&blob_suffix(&hash));
+    rest.get_mut(..BLOB_SUFFIX_BYTES)
+        .ok_or(Errno::ENAMETOOLONG)?
+        .copy_from_slice(&blob_suffix(&hash));
     Ok(path)
 }
 
 fn place_in_view(world: &World, entry: Entry) -> Result<KernelPath, Errno> {
-    let mut path = KernelPath { bytes: [0; PATH_BYTES], length: 0 };
-    path.length = world.physical(entry, &mut path.bytes).ok_or(Errno::ENAMETOOLONG)?;
+    let mut path = KernelPath {
+        bytes: [0; PATH_BYTES],
+        length: 0,
+    };
+    path.length = world
+        .physical(entry, &mut path.bytes)
+        .ok_or(Errno::ENAMETOOLONG)?;
     Ok(path)
 }
 
@@ -164,14 +196,25 @@ pub fn view_path(world: &World, entry: Entry) -> Result<KernelPath, Errno> {
         return place_in_view(world, entry);
     }
     let blob = blob_path(world, &vnode)?;
-    let mut path = KernelPath { bytes: [0; PATH_BYTES], length: world.store.len() + BLOB_SUFFIX_BYTES };
-    path.bytes.get_mut(..BLOB_PATH_BYTES).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(&blob);
+    let mut path = KernelPath {
+        bytes: [0; PATH_BYTES],
+        length: world.store.len() + BLOB_SUFFIX_BYTES,
+    };
+    path.bytes
+        .get_mut(..BLOB_PATH_BYTES)
+        .ok_or(Errno::ENAMETOOLONG)?
+        .copy_from_slice(&blob);
     Ok(path)
 }
 
 /// Whether the caller may read the entry; asks for ids only if not everybody may.
 #[inline]
-pub fn may_read(world: &World, entry: Entry, vnode: &VnodeEntry, user: &dyn Credentials) -> Result<bool, Errno> {
+pub fn may_read(
+    world: &World,
+    entry: Entry,
+    vnode: &VnodeEntry,
+    user: &dyn Credentials,
+) -> Result<bool, Errno> {
     let mode = vnode.mode;
     if mode & 0o444 == 0o444 {
         return Ok(true);
@@ -182,7 +225,12 @@ pub fn may_read(world: &World, entry: Entry, vnode: &VnodeEntry, user: &dyn Cred
 /// Opens a served entry as open(2) with `flags` would open the plain one on a
 /// read-only file system. The final symlink has been followed already, unless
 /// `O_NOFOLLOW` was given.
-pub fn open(world: &World, entry: Entry, flags: c_int, user: &dyn Credentials) -> Result<c_int, Errno> {
+pub fn open(
+    world: &World,
+    entry: Entry,
+    flags: c_int,
+    user: &dyn Credentials,
+) -> Result<c_int, Errno> {
     let vnode = vnode(world, entry)?;
     let flag = |bit: u32| flags as u32 & bit != 0;
     let path_only = flag(nr::O_PATH);
@@ -190,7 +238,11 @@ pub fn open(world: &World, entry: Entry, flags: c_int, user: &dyn Credentials) -
         return Err(Errno::EEXIST);
     }
     if vnode.is_symlink() && !path_only {
-        return Err(if flag(nr::O_DIRECTORY) { Errno::ENOTDIR } else { Errno::ELOOP });
+        return Err(if flag(nr::O_DIRECTORY) {
+            Errno::ENOTDIR
+        } else {
+            Errno::ELOOP
+        });
     }
     if !vnode.is_dir() && flag(nr::O_DIRECTORY) {
         return Err(Errno::ENOTDIR);
@@ -241,7 +293,10 @@ pub fn report_missing(world: &World, entry: Entry, vnode: &VnodeEntry) {
     }
     let mut name = [0; PATH_BYTES];
     let bytes = world.virtual_path(entry, &mut name).unwrap_or(0);
-    let line = Line::new().text(b"cannot open ").text(name.get(..bytes).unwrap_or(b"")).text(b": expected its content in ");
+    let line = Line::new()
+        .text(b"cannot open ")
+        .text(name.get(..bytes).unwrap_or(b""))
+        .text(b": expected its content in ");
     let line = with_kernel_path(world, entry, vnode, |path| {
         // SAFETY: a NUL-terminated path of ours.
         line.text(unsafe { core::ffi::CStr::from_ptr(path) }.to_bytes())

@@ -13,11 +13,14 @@ use crate::{arena, cwd, link_map, stats, sys};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
 use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use linux_raw_sys::general as nr;
 use velo_core::manifest::Manifest;
 use velo_core::resolve::{Mount, View};
 use velo_core::stamp::stamp_ns;
-use velo_core::store_layout::{CURRENT_FILE, VIEWS_DIRECTORY, choose_root, view_path, without_trailing_slashes};
+use velo_core::store_layout::{
+    CURRENT_FILE, VIEWS_DIRECTORY, choose_root, view_path, without_trailing_slashes,
+};
 
 const PATH_BYTES: usize = nr::PATH_MAX as usize;
 
@@ -34,7 +37,11 @@ static DESTRUCTOR: extern "C" fn() = stats::print_at_exit;
 extern "C" fn constructor(_argument_count: c_int, _arguments: Strings, environment: Strings) {
     // glibc passes the environment to constructors, musl does not.
     let glibc = !weak_address!("gnu_get_libc_version").is_null();
-    let environment = if glibc { environment } else { libc_environment() };
+    let environment = if glibc {
+        environment
+    } else {
+        libc_environment()
+    };
     if !environment.is_null() && world::claim() {
         // SAFETY: the environment at start-up is a NULL-terminated array of strings.
         unsafe { start(environment) };
@@ -56,6 +63,21 @@ fn libc_environment() -> Strings {
     unsafe { variable.as_ref().copied().unwrap_or(core::ptr::null()) }
 }
 
+/// The start-up cannot go on; why has been said.
+struct Refused;
+
+/// `VELO_ON_ERROR=passthrough`: errors are not said, the program runs without Velo.
+static PASSTHROUGH: AtomicBool = AtomicBool::new(false);
+
+/// Says why the start-up cannot go on.
+#[cold]
+fn refuse(line: Line) -> Refused {
+    if !PASSTHROUGH.load(Relaxed) {
+        say(&line);
+    }
+    Refused
+}
+
 /// The variables that Velo reads.
 #[derive(Default)]
 struct Settings {
@@ -75,16 +97,11 @@ unsafe fn start(environment: Strings) {
     if settings.stats {
         stats::enable();
     }
-    let outcome = build(&settings);
-    let world = match outcome {
+    PASSTHROUGH.store(settings.passthrough, Relaxed);
+    let world = match build(&settings) {
         Ok(world) => world,
-        Err(line) => {
-            if !settings.passthrough {
-                say(&line);
-                sys::exit(127);
-            }
-            None
-        }
+        Err(Refused) if settings.passthrough => None,
+        Err(Refused) => sys::exit(127),
     };
     if let Some(world) = &world {
         // SAFETY: the start-up environment, which nobody else changes yet.
@@ -129,7 +146,10 @@ unsafe fn set_manifests(environment: Strings, variable: &'static [u8]) {
     // SAFETY: the loader passes the environment in writable memory.
     unsafe {
         while !at.is_null() && !(*at).is_null() {
-            if CStr::from_ptr(*at).to_bytes().starts_with(b"VELO_MANIFEST=") {
+            if CStr::from_ptr(*at)
+                .to_bytes()
+                .starts_with(b"VELO_MANIFEST=")
+            {
                 *at = variable.as_ptr().cast();
             }
             at = at.add(1);
@@ -137,7 +157,7 @@ unsafe fn set_manifests(environment: Strings, variable: &'static [u8]) {
     }
 }
 
-fn build(settings: &Settings) -> Result<Option<World>, Line> {
+fn build(settings: &Settings) -> Result<Option<World>, Refused> {
     let store = store_root(settings)?;
     let mut current = [0; PATH_BYTES];
     let manifests = match settings.manifests {
@@ -148,60 +168,113 @@ fn build(settings: &Settings) -> Result<Option<World>, Line> {
         return Ok(None);
     }
     let manifests = absolute(manifests)?;
-    let view_root = settings.view_root.map(|root| keep(&[without_trailing_slashes(root)])).transpose()?;
+    let view_root = settings
+        .view_root
+        .map(|root| keep(&[without_trailing_slashes(root)]))
+        .transpose()?;
     let view_base = match view_root {
         Some(root) => root,
         None => default_view_root(store)?,
     };
     let mut mounts = Mounts::new();
-    for path in manifests.split(|byte| *byte == b':').filter(|path| !path.is_empty()) {
+    for path in manifests
+        .split(|byte| *byte == b':')
+        .filter(|path| !path.is_empty())
+    {
         let manifest = load(path)?;
         for number in 0..manifest.root_count() {
             let damaged = |reason: &dyn core::fmt::Display| {
-                unusable(path).text(b"root ").number(number.into()).text(b": ").display(reason).text(b"; ").text(REBUILD)
+                refuse(
+                    unusable(path)
+                        .text(b"root ")
+                        .number(number.into())
+                        .text(b": ")
+                        .display(reason)
+                        .text(b"; ")
+                        .text(REBUILD),
+                )
             };
-            let root = manifest.root(number).ok_or_else(|| damaged(&"it cannot be read"))?;
-            let mount = Mount::new(root.mount, manifest, number).map_err(|error| damaged(&error))?;
+            let root = manifest
+                .root(number)
+                .ok_or_else(|| damaged(&"it cannot be read"))?;
+            let mount =
+                Mount::new(root.mount, manifest, number).map_err(|error| damaged(&error))?;
             let mut buffer = [0; PATH_BYTES];
             let bytes = view_path(view_base, manifest.body_digest(), number, &mut buffer)
-                .ok_or_else(|| Line::new().text(b"the view root's path is too long; set VELO_VIEW_ROOT to a shorter one"))?;
+                .ok_or_else(|| {
+                    refuse(Line::new().text(
+                        b"the view root's path is too long; set VELO_VIEW_ROOT to a shorter one",
+                    ))
+                })?;
             let view = keep(&[buffer.get(..bytes).unwrap_or(b"")])?;
-            let place = Place { view, view_stamp_ns: stamp_ns(manifest.body_digest()) };
+            let place = Place {
+                view,
+                view_stamp_ns: stamp_ns(manifest.body_digest()),
+            };
             if !mounts.add(mount, place) {
-                return Err(unusable(path)
+                let expected = unusable(path)
                     .text(b"expected at most ")
-                    .number(world::MOUNTS_MAX as u64)
-                    .text(b" mount points in all, found more; merge some manifests"));
+                    .number(world::MOUNTS_MAX as u64);
+                return Err(refuse(
+                    expected.text(b" mount points in all, found more; merge some manifests"),
+                ));
             }
         }
     }
     let (mounts, places) = mounts.publish();
-    let view = View::new(mounts)
-        .map_err(|error| Line::new().text(b"the manifests do not fit together: ").display(&error).text(b"; check VELO_MANIFEST"))?;
+    let view = View::new(mounts).map_err(|error| {
+        refuse(
+            Line::new()
+                .text(b"the manifests do not fit together: ")
+                .display(&error)
+                .text(b"; check VELO_MANIFEST"),
+        )
+    })?;
     let library = keep(&[link_map::own_path().map_or(b"".as_slice(), CStr::to_bytes)])?;
     let variables = Variables {
         manifest: keep(&[b"VELO_MANIFEST=", manifests])?,
         root: keep(&[b"VELO_ROOT=", store])?,
-        view_root: view_root.map(|root| keep(&[b"VELO_VIEW_ROOT=", root])).transpose()?,
+        view_root: view_root
+            .map(|root| keep(&[b"VELO_VIEW_ROOT=", root]))
+            .transpose()?,
         preload: keep(&[b"LD_PRELOAD=", library])?,
     };
-    Ok(Some(World { view, places, store, library, variables }))
+    Ok(Some(World {
+        view,
+        places,
+        store,
+        library,
+        variables,
+    }))
 }
 
 /// The list with absolute paths only: a child may start in another directory.
-fn absolute(manifests: &[u8]) -> Result<&'static [u8], Line> {
-    let paths = || manifests.split(|byte| *byte == b':').filter(|path| !path.is_empty());
+fn absolute(manifests: &[u8]) -> Result<&'static [u8], Refused> {
+    let paths = || {
+        manifests
+            .split(|byte| *byte == b':')
+            .filter(|path| !path.is_empty())
+    };
     let mut directory = [0; PATH_BYTES];
     let mut directory_bytes = 0;
     if paths().any(|path| !path.starts_with(b"/")) {
         directory_bytes = sys::getcwd(&mut directory).map_err(|error| {
-            Line::new().text(b"cannot tell where VELO_MANIFEST starts (").errno(error).text(b"); use absolute paths in it")
+            refuse(
+                Line::new()
+                    .text(b"cannot tell where VELO_MANIFEST starts (")
+                    .errno(error)
+                    .text(b"); use absolute paths in it"),
+            )
         })?;
     }
     let directory = directory.get(..directory_bytes).unwrap_or(b"");
     let mut list: &'static [u8] = b"";
     for path in paths() {
-        let start: [&[u8]; 2] = if path.starts_with(b"/") { [b"", b""] } else { [directory, b"/"] };
+        let start: [&[u8]; 2] = if path.starts_with(b"/") {
+            [b"", b""]
+        } else {
+            [directory, b"/"]
+        };
         let [directory, slash] = start;
         let colon: &[u8] = if list.is_empty() { b"" } else { b":" };
         list = keep(&[list, colon, directory, slash, path])?;
@@ -209,53 +282,81 @@ fn absolute(manifests: &[u8]) -> Result<&'static [u8], Line> {
     Ok(list)
 }
 
-fn keep(parts: &[&[u8]]) -> Result<&'static [u8], Line> {
-    arena::keep(parts).ok_or_else(|| Line::new().text(b"no memory at start-up; free some and try again"))
+fn keep(parts: &[&[u8]]) -> Result<&'static [u8], Refused> {
+    arena::keep(parts)
+        .ok_or_else(|| refuse(Line::new().text(b"no memory at start-up; free some and try again")))
 }
 
 const REBUILD: &[u8] = b"rebuild it with: velo-ctl build-manifest SRC -o FILE";
 
 fn unusable(path: &[u8]) -> Line {
-    Line::new().text(b"cannot use manifest ").text(path).text(b": ")
+    Line::new()
+        .text(b"cannot use manifest ")
+        .text(path)
+        .text(b": ")
 }
 
-fn load(path: &'static [u8]) -> Result<Manifest<'static>, Line> {
+fn load(path: &'static [u8]) -> Result<Manifest<'static>, Refused> {
     let path_z = arena::keep(&[path]).unwrap_or(b"\0");
     let flags = (nr::O_RDONLY | nr::O_CLOEXEC | nr::O_NOCTTY | nr::O_NONBLOCK) as c_int;
     // SAFETY: `keep` ends what it returns with a NUL.
-    let opened = sys::result(unsafe { sys::openat(nr::AT_FDCWD, path_z.as_ptr().cast(), flags, 0) });
+    let opened =
+        sys::result(unsafe { sys::openat(nr::AT_FDCWD, path_z.as_ptr().cast(), flags, 0) });
     let descriptor = opened.map_err(|error| {
-        unusable(path).text(b"it cannot be opened (").errno(error).text(b"); check VELO_MANIFEST or ").text(REBUILD)
+        refuse(
+            unusable(path)
+                .text(b"it cannot be opened (")
+                .errno(error)
+                .text(b"); check VELO_MANIFEST or ")
+                .text(REBUILD),
+        )
     })? as c_int;
     let status = sys::fstat_of(descriptor);
     let mapped = match &status {
         Ok(status) if status.st_mode & nr::S_IFMT != nr::S_IFREG => {
             sys::close(descriptor);
-            return Err(unusable(path).text(b"expected a regular file; check VELO_MANIFEST or ").text(REBUILD));
+            return Err(refuse(
+                unusable(path)
+                    .text(b"expected a regular file; check VELO_MANIFEST or ")
+                    .text(REBUILD),
+            ));
         }
         Ok(status) if status.st_size == 0 => Ok(b"".as_slice()),
         Ok(status) => sys::map_file(descriptor, status.st_size as usize),
         Err(error) => Err(*error),
     };
     sys::close(descriptor);
-    let bytes = mapped
-        .map_err(|error| unusable(path).text(b"it cannot be mapped (").errno(error).text(b"); free memory and try again"))?;
+    let bytes = mapped.map_err(|error| {
+        refuse(
+            unusable(path)
+                .text(b"it cannot be mapped (")
+                .errno(error)
+                .text(b"); free memory and try again"),
+        )
+    })?;
     let manifest = Manifest::open(bytes)
-        .map_err(|error| unusable(path).display(&error).text(b"; ").text(REBUILD))?;
+        .map_err(|error| refuse(unusable(path).display(&error).text(b"; ").text(REBUILD)))?;
     // Whoever published the file left the digest's stamp in its time stamp; any
     // later change to the bytes has moved it, and then they are all read once.
-    let untouched = status.is_ok_and(|status| status.st_mtime_nsec == u64::from(stamp_ns(manifest.body_digest())));
+    let untouched = status
+        .is_ok_and(|status| status.st_mtime_nsec == u64::from(stamp_ns(manifest.body_digest())));
     if !untouched && !manifest.checksum_matches() {
-        return Err(unusable(path).text(b"its bytes do not match its checksum, so it was damaged after it was built; ").text(REBUILD));
+        let damaged = unusable(path)
+            .text(b"its bytes do not match its checksum, so it was damaged after it was built; ");
+        return Err(refuse(damaged.text(REBUILD)));
     }
     Ok(manifest)
 }
 
 fn read_current<'a>(store: &[u8], buffer: &'a mut [u8]) -> &'a [u8] {
-    let Some(path) = arena::keep(&[store, b"/", CURRENT_FILE.as_bytes()]) else { return b"" };
+    let Some(path) = arena::keep(&[store, b"/", CURRENT_FILE.as_bytes()]) else {
+        return b"";
+    };
     let flags = (nr::O_RDONLY | nr::O_CLOEXEC | nr::O_NOFOLLOW) as c_int;
     // SAFETY: `keep` ends what it returns with a NUL.
-    let Ok(descriptor) = sys::result(unsafe { sys::openat(nr::AT_FDCWD, path.as_ptr().cast(), flags, 0) }) else {
+    let Ok(descriptor) =
+        sys::result(unsafe { sys::openat(nr::AT_FDCWD, path.as_ptr().cast(), flags, 0) })
+    else {
         return b"";
     };
     let bytes = sys::read(descriptor as c_int, buffer).unwrap_or(0);
@@ -263,36 +364,47 @@ fn read_current<'a>(store: &[u8], buffer: &'a mut [u8]) -> &'a [u8] {
     buffer.get(..bytes).unwrap_or(b"").trim_ascii()
 }
 
-fn store_root(settings: &Settings) -> Result<&'static [u8], Line> {
+fn store_root(settings: &Settings) -> Result<&'static [u8], Refused> {
     let device = |path: &CStr| {
         let mut out = core::mem::MaybeUninit::<sys::Stat>::uninit();
         // SAFETY: the buffer is ours.
-        sys::result(unsafe { sys::fstatat(nr::AT_FDCWD, path.as_ptr(), out.as_mut_ptr(), 0) }).ok()?;
+        sys::result(unsafe { sys::fstatat(nr::AT_FDCWD, path.as_ptr(), out.as_mut_ptr(), 0) })
+            .ok()?;
         // SAFETY: the kernel has filled it.
         Some(unsafe { out.assume_init() }.st_dev)
     };
     let ram_disk_mounted = || {
-        device(c"/mnt/velo_ram_disk").is_some_and(|disk| device(c"/mnt").is_some_and(|parent| parent != disk))
+        device(c"/mnt/velo_ram_disk")
+            .is_some_and(|disk| device(c"/mnt").is_some_and(|parent| parent != disk))
     };
-    let user = if settings.root.is_some() { 0 } else { sys::ids(false).0 };
+    let user = if settings.root.is_some() {
+        0
+    } else {
+        sys::ids(false).0
+    };
     let mut buffer = [0; PATH_BYTES];
-    let (_, bytes) = choose_root(settings.root, ram_disk_mounted, user, &mut buffer).map_err(|_| {
-        Line::new()
-            .text(b"expected an absolute path in VELO_ROOT, found ")
-            .text(settings.root.unwrap_or(b""))
-            .text(b"; set it to the store's root or unset it")
-    })?;
+    let (_, bytes) =
+        choose_root(settings.root, ram_disk_mounted, user, &mut buffer).map_err(|_| {
+            let expected = Line::new().text(b"expected an absolute path in VELO_ROOT, found ");
+            refuse(
+                expected
+                    .text(settings.root.unwrap_or(b""))
+                    .text(b"; set it to the store's root or unset it"),
+            )
+        })?;
     if bytes > STORE_BYTES_MAX {
-        return Err(Line::new()
+        let expected = Line::new()
             .text(b"expected a store root of at most ")
-            .number(STORE_BYTES_MAX as u64)
-            .text(b" bytes, found a longer one; set VELO_ROOT to a shorter path"));
+            .number(STORE_BYTES_MAX as u64);
+        return Err(refuse(expected.text(
+            b" bytes, found a longer one; set VELO_ROOT to a shorter path",
+        )));
     }
     keep(&[buffer.get(..bytes).unwrap_or(b"")])
 }
 
 /// `<root>/views`, or where that link leads: physical paths are compared with it.
-fn default_view_root(store: &[u8]) -> Result<&'static [u8], Line> {
+fn default_view_root(store: &[u8]) -> Result<&'static [u8], Refused> {
     let views = keep(&[store, b"/", VIEWS_DIRECTORY.as_bytes()])?;
     let mut buffer = [0; PATH_BYTES];
     match sys::readlinkat(nr::AT_FDCWD, views.as_ptr().cast(), &mut buffer) {
@@ -326,7 +438,9 @@ impl Mounts {
     fn add(&mut self, mount: Mount<'static>, place: Place) -> bool {
         // SAFETY: the start-up thread is alone with the storage.
         let (mounts, places) = unsafe { (&mut *STORAGE.mounts.get(), &mut *STORAGE.places.get()) };
-        let (Some(mount_slot), Some(place_slot)) = (mounts.get_mut(self.count), places.get_mut(self.count)) else {
+        let (Some(mount_slot), Some(place_slot)) =
+            (mounts.get_mut(self.count), places.get_mut(self.count))
+        else {
             return false;
         };
         mount_slot.write(mount);

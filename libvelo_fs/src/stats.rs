@@ -1,8 +1,10 @@
 //! Counts for `VELO_STATS=1`: per family of calls, how many were served, passed
 //! through or failed. Without that variable a count costs one predictable branch.
 
-use crate::message::{Line, say};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use crate::message::{Line, say_on};
+use crate::sys;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::Relaxed};
+use linux_raw_sys::general as nr;
 
 /// Families of interposed calls, in the order in which they are printed.
 #[derive(Clone, Copy)]
@@ -42,17 +44,42 @@ pub enum Outcome {
     ServedSecondLook,
 }
 
-const FAMILIES: [&[u8]; 9] =
-    [b"open", b"stat", b"access", b"readlink", b"directory", b"cwd", b"exec", b"loader", b"change"];
-const OUTCOMES: [&[u8]; 5] = [b"served", b"failed", b"passed(outside)", b"passed(led out)", b"served(second look)"];
+const FAMILIES: [&[u8]; 9] = [
+    b"open",
+    b"stat",
+    b"access",
+    b"readlink",
+    b"directory",
+    b"cwd",
+    b"exec",
+    b"loader",
+    b"change",
+];
+const OUTCOMES: [&[u8]; 5] = [
+    b"served",
+    b"failed",
+    b"passed(outside)",
+    b"passed(led out)",
+    b"served(second look)",
+];
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
 static COUNTS: [[AtomicU64; OUTCOMES.len()]; FAMILIES.len()] =
     [const { [const { AtomicU64::new(0) }; OUTCOMES.len()] }; FAMILIES.len()];
 
-/// Starts counting.
+/// Where the table goes.
+static OUTPUT: AtomicI32 = AtomicI32::new(2);
+/// Out of the way of programs that expect small descriptors.
+const OUTPUT_LOWEST: usize = 900;
+
+/// Starts counting. Keeps a duplicate of standard error, because many programs
+/// close theirs before they end; it is the only descriptor that Velo ever holds.
 pub fn enable() {
     ENABLED.store(true, Relaxed);
+    let arguments = [2, nr::F_DUPFD_CLOEXEC as usize, OUTPUT_LOWEST, 0, 0, 0];
+    // SAFETY: no pointers.
+    let duplicate = sys::result(unsafe { sys::syscall6(nr::__NR_fcntl as usize, arguments) });
+    OUTPUT.store(duplicate.unwrap_or(2) as i32, Relaxed);
 }
 
 /// Counts one call.
@@ -65,7 +92,10 @@ pub fn count(family: Family, outcome: Outcome) {
 
 #[cold]
 fn add(family: Family, outcome: Outcome) {
-    if let Some(count) = COUNTS.get(family as usize).and_then(|row| row.get(outcome as usize)) {
+    if let Some(count) = COUNTS
+        .get(family as usize)
+        .and_then(|row| row.get(outcome as usize))
+    {
         count.fetch_add(1, Relaxed);
     }
 }
@@ -86,6 +116,6 @@ pub extern "C" fn print_at_exit() {
                 line = line.text(b" ").text(outcome).text(b"=").number(count);
             }
         }
-        say(&line);
+        say_on(OUTPUT.load(Relaxed), &line);
     }
 }

@@ -47,7 +47,11 @@ unsafe fn call(number: u32, a: usize, b: usize, c: usize, d: usize) -> isize {
 /// The kernel's answer as a `Result`.
 #[inline(always)]
 pub fn result(answer: isize) -> Result<usize, Errno> {
-    if answer < 0 && answer >= -4095 { Err(Errno(-answer as i32)) } else { Ok(answer as usize) }
+    if (-4095..0).contains(&answer) {
+        Err(Errno(-answer as i32))
+    } else {
+        Ok(answer as usize)
+    }
 }
 
 /// A directory descriptor as a register holds it (sign-extended).
@@ -62,7 +66,15 @@ fn fd(value: c_int) -> usize {
 /// `path` is passed to the kernel, which checks it.
 pub unsafe fn openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> isize {
     // SAFETY: the kernel checks its pointers.
-    unsafe { call(nr::__NR_openat, fd(dirfd), path as usize, flags as c_uint as usize, mode as usize) }
+    unsafe {
+        call(
+            nr::__NR_openat,
+            fd(dirfd),
+            path as usize,
+            flags as c_uint as usize,
+            mode as usize,
+        )
+    }
 }
 
 /// newfstatat(2).
@@ -71,7 +83,15 @@ pub unsafe fn openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: c_ui
 /// `out` must be writable or invalid as the kernel sees it.
 pub unsafe fn fstatat(dirfd: c_int, path: *const c_char, out: *mut Stat, flags: c_int) -> isize {
     // SAFETY: the kernel checks its pointers.
-    unsafe { call(nr::__NR_newfstatat, fd(dirfd), path as usize, out as usize, flags as usize) }
+    unsafe {
+        call(
+            nr::__NR_newfstatat,
+            fd(dirfd),
+            path as usize,
+            out as usize,
+            flags as usize,
+        )
+    }
 }
 
 /// fstat(2).
@@ -104,39 +124,85 @@ pub fn close(descriptor: c_int) -> isize {
 #[inline]
 pub fn lseek(descriptor: c_int, offset: i64, whence: c_int) -> isize {
     // SAFETY: no pointers.
-    unsafe { call(nr::__NR_lseek, fd(descriptor), offset as usize, whence as usize, 0) }
+    unsafe {
+        call(
+            nr::__NR_lseek,
+            fd(descriptor),
+            offset as usize,
+            whence as usize,
+            0,
+        )
+    }
 }
 
 /// readlinkat(2) into `buffer`; the length, or an error.
 pub fn readlinkat(dirfd: c_int, path: *const c_char, buffer: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the buffer is ours; the kernel checks `path`.
-    result(unsafe { call(nr::__NR_readlinkat, fd(dirfd), path as usize, buffer.as_mut_ptr() as usize, buffer.len()) })
+    result(unsafe {
+        call(
+            nr::__NR_readlinkat,
+            fd(dirfd),
+            path as usize,
+            buffer.as_mut_ptr() as usize,
+            buffer.len(),
+        )
+    })
 }
 
 /// pread64(2) into `buffer`.
 pub fn pread(descriptor: c_int, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
     // SAFETY: the buffer is ours.
     result(unsafe {
-        call(nr::__NR_pread64, fd(descriptor), buffer.as_mut_ptr() as usize, buffer.len(), offset as usize)
+        call(
+            nr::__NR_pread64,
+            fd(descriptor),
+            buffer.as_mut_ptr() as usize,
+            buffer.len(),
+            offset as usize,
+        )
     })
 }
 
 /// read(2) into `buffer`.
 pub fn read(descriptor: c_int, buffer: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the buffer is ours.
-    result(unsafe { call(nr::__NR_read, fd(descriptor), buffer.as_mut_ptr() as usize, buffer.len(), 0) })
+    result(unsafe {
+        call(
+            nr::__NR_read,
+            fd(descriptor),
+            buffer.as_mut_ptr() as usize,
+            buffer.len(),
+            0,
+        )
+    })
 }
 
 /// write(2) of all of `bytes`, as far as the kernel takes them.
 pub fn write(descriptor: c_int, bytes: &[u8]) {
     // SAFETY: the buffer is ours.
-    unsafe { call(nr::__NR_write, fd(descriptor), bytes.as_ptr() as usize, bytes.len(), 0) };
+    unsafe {
+        call(
+            nr::__NR_write,
+            fd(descriptor),
+            bytes.as_ptr() as usize,
+            bytes.len(),
+            0,
+        )
+    };
 }
 
 /// getcwd(2): the physical working directory, without its NUL.
 pub fn getcwd(buffer: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the buffer is ours.
-    let bytes = result(unsafe { call(nr::__NR_getcwd, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0) })?;
+    let bytes = result(unsafe {
+        call(
+            nr::__NR_getcwd,
+            buffer.as_mut_ptr() as usize,
+            buffer.len(),
+            0,
+            0,
+        )
+    })?;
     Ok(bytes.saturating_sub(1))
 }
 
@@ -145,9 +211,21 @@ pub fn getcwd(buffer: &mut [u8]) -> Result<usize, Errno> {
 /// # Safety
 /// The kernel checks `path`.
 pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> isize {
-    let number = if flags == 0 { nr::__NR_faccessat } else { nr::__NR_faccessat2 };
+    let number = if flags == 0 {
+        nr::__NR_faccessat
+    } else {
+        nr::__NR_faccessat2
+    };
     // SAFETY: the kernel checks its pointers.
-    unsafe { call(number, fd(dirfd), path as usize, mode as usize, flags as usize) }
+    unsafe {
+        call(
+            number,
+            fd(dirfd),
+            path as usize,
+            mode as usize,
+            flags as usize,
+        )
+    }
 }
 
 /// mmap(2) of a whole file for reading, shared with the page cache.
@@ -155,7 +233,12 @@ pub fn map_file(descriptor: c_int, bytes: usize) -> Result<&'static [u8], Errno>
     let protection = nr::PROT_READ as usize;
     let flags = nr::MAP_SHARED as usize;
     // SAFETY: a new mapping that nobody else knows of, never unmapped.
-    let address = result(unsafe { syscall6(nr::__NR_mmap as usize, [0, bytes, protection, flags, fd(descriptor), 0]) })?;
+    let address = result(unsafe {
+        syscall6(
+            nr::__NR_mmap as usize,
+            [0, bytes, protection, flags, fd(descriptor), 0],
+        )
+    })?;
     // SAFETY: the kernel mapped `bytes` readable bytes there.
     Ok(unsafe { core::slice::from_raw_parts(address as *const u8, bytes) })
 }
@@ -165,8 +248,13 @@ pub fn map_memory(bytes: usize) -> Result<*mut u8, Errno> {
     let protection = (nr::PROT_READ | nr::PROT_WRITE) as usize;
     let flags = (nr::MAP_PRIVATE | nr::MAP_ANONYMOUS) as usize;
     // SAFETY: a new mapping that nobody else knows of.
-    result(unsafe { syscall6(nr::__NR_mmap as usize, [0, bytes, protection, flags, usize::MAX, 0]) })
-        .map(|address| address as *mut u8)
+    result(unsafe {
+        syscall6(
+            nr::__NR_mmap as usize,
+            [0, bytes, protection, flags, usize::MAX, 0],
+        )
+    })
+    .map(|address| address as *mut u8)
 }
 
 /// exit_group(2).
@@ -181,23 +269,52 @@ pub fn exit(status: c_int) -> ! {
 ///
 /// # Safety
 /// The kernel checks the pointers; `argv` and `envp` must be NULL-terminated.
-pub unsafe fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> isize {
+pub unsafe fn execve(
+    path: *const c_char,
+    argv: *const *const c_char,
+    envp: *const *const c_char,
+) -> isize {
     // SAFETY: passed on to the caller.
-    unsafe { call(nr::__NR_execve, path as usize, argv as usize, envp as usize, 0) }
+    unsafe {
+        call(
+            nr::__NR_execve,
+            path as usize,
+            argv as usize,
+            envp as usize,
+            0,
+        )
+    }
 }
 
 /// The user and group ids that permission checks go by: effective, or real for access(2).
 pub fn ids(real: bool) -> (u32, u32) {
-    let (user, group) =
-        if real { (nr::__NR_getuid, nr::__NR_getgid) } else { (nr::__NR_geteuid, nr::__NR_getegid) };
+    let (user, group) = if real {
+        (nr::__NR_getuid, nr::__NR_getgid)
+    } else {
+        (nr::__NR_geteuid, nr::__NR_getegid)
+    };
     // SAFETY: no arguments.
-    unsafe { (call(user, 0, 0, 0, 0) as u32, call(group, 0, 0, 0, 0) as u32) }
+    unsafe {
+        (
+            call(user, 0, 0, 0, 0) as u32,
+            call(group, 0, 0, 0, 0) as u32,
+        )
+    }
 }
 
 /// getgroups(2): how many ids were written.
 pub fn groups(buffer: &mut [u32]) -> usize {
     // SAFETY: the buffer is ours.
-    result(unsafe { call(nr::__NR_getgroups, buffer.len(), buffer.as_mut_ptr() as usize, 0, 0) }).unwrap_or(0)
+    result(unsafe {
+        call(
+            nr::__NR_getgroups,
+            buffer.len(),
+            buffer.as_mut_ptr() as usize,
+            0,
+            0,
+        )
+    })
+    .unwrap_or(0)
 }
 
 /// Ends the process with SIGABRT, as abort(3).

@@ -4,7 +4,10 @@
 //! lock. `get()` is `None` before that, and when there is nothing to serve.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU8, Ordering::{Acquire, Relaxed, Release}};
+use core::sync::atomic::{
+    AtomicU8,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use velo_core::manifest::Manifest;
 use velo_core::resolve::{Mount, View};
 
@@ -82,12 +85,18 @@ pub fn get() -> Option<&'static World> {
 #[cold]
 fn early() -> Option<&'static World> {
     crate::start::before_constructor();
-    if STATE.load(Relaxed) == READY { get() } else { None }
+    if STATE.load(Relaxed) == READY {
+        get()
+    } else {
+        None
+    }
 }
 
 /// Claims the start-up; `false` if it has been done or is under way.
 pub fn claim() -> bool {
-    STATE.compare_exchange(UNKNOWN, STARTING, Acquire, Relaxed).is_ok()
+    STATE
+        .compare_exchange(UNKNOWN, STARTING, Acquire, Relaxed)
+        .is_ok()
 }
 
 /// Ends the start-up: `None` leaves the library inert.
@@ -127,11 +136,15 @@ impl World {
             let path = mount.path();
             path.starts_with(directory) && path.get(directory.len()) == Some(&b'/')
         };
-        self.view.mounts().iter().position(below).map(|number| number as u16)
+        self.view
+            .mounts()
+            .iter()
+            .position(below)
+            .map(|number| number as u16)
     }
 
     /// The served entry that a physical path in a view tree stands for.
-    pub fn from_physical(&self, physical: &[u8]) -> Option<Entry> {
+    pub fn entry_at_physical(&self, physical: &[u8]) -> Option<Entry> {
         for (number, (mount, place)) in self.view.mounts().iter().zip(self.places).enumerate() {
             let relative = match physical.strip_prefix(place.view) {
                 Some([]) => b"".as_slice(),
@@ -139,7 +152,10 @@ impl World {
                 _ => continue,
             };
             let index = mount.manifest().lookup(mount.root(), relative)?;
-            return Some(Entry { mount: number as u16, index });
+            return Some(Entry {
+                mount: number as u16,
+                index,
+            });
         }
         None
     }
@@ -163,7 +179,10 @@ impl World {
 
     /// Writes the virtual absolute path of `entry` and a NUL; the length without it.
     pub fn virtual_path(&self, entry: Entry, out: &mut [u8]) -> Option<usize> {
-        let bytes = self.view.canonical_path(usize::from(entry.mount), entry.index, out)?.len();
+        let bytes = self
+            .view
+            .canonical_path(usize::from(entry.mount), entry.index, out)?
+            .len();
         *out.get_mut(bytes)? = 0;
         Some(bytes)
     }

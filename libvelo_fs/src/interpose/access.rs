@@ -1,7 +1,7 @@
 //! access(2), faccessat(2), euidaccess(3).
 
-use super::finish;
-use crate::locate::{User, Where, locate, locate_for_real_user, second_look};
+use super::{finish, look_again};
+use crate::locate::{User, Where, locate, locate_for_real_user};
 use crate::served::{metadata, vnode};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
@@ -22,7 +22,10 @@ fn check(world: &World, entry: Entry, mode: c_int, user: &User) -> Result<c_int,
     }
     let bits = vnode.mode;
     let everybody = bits >> 6 & bits >> 3 & bits & 7;
-    if everybody & wanted == wanted || vnode.is_symlink() || may_access(&metadata(world, entry)?, wanted, user) {
+    if everybody & wanted == wanted
+        || vnode.is_symlink()
+        || may_access(&metadata(world, entry)?, wanted, user)
+    {
         return Ok(0);
     }
     Err(Errno::EACCES)
@@ -36,9 +39,19 @@ unsafe fn access_at(
     pass: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
     let real = flags as u32 & nr::AT_EACCESS == 0;
-    let options = Options { follow_final: flags as u32 & nr::AT_SYMLINK_NOFOLLOW == 0, ..Options::FOLLOW };
-    let options = Options { allow_empty: flags as u32 & nr::AT_EMPTY_PATH != 0, ..options };
-    let user = if real { User::real() } else { User::effective() };
+    let options = Options {
+        follow_final: flags as u32 & nr::AT_SYMLINK_NOFOLLOW == 0,
+        ..Options::FOLLOW
+    };
+    let options = Options {
+        allow_empty: flags as u32 & nr::AT_EMPTY_PATH != 0,
+        ..options
+    };
+    let user = if real {
+        User::real()
+    } else {
+        User::effective()
+    };
     let mut scratch = PathBuffer::new();
     // SAFETY: the caller's C string.
     let place = unsafe {
@@ -60,14 +73,9 @@ unsafe fn access_at(
         Where::Kernel => {
             count(Family::Access, Outcome::PassedOutside);
             let answer = pass(dirfd, path);
-            if answer != -1 || !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
-                return answer;
-            }
-            let mut scratch = PathBuffer::new();
             // SAFETY: the caller's C string.
-            match unsafe { second_look(dirfd, path, options, &mut scratch) } {
+            match unsafe { look_again(answer == -1, Family::Access, dirfd, path, options) } {
                 Some((world, entry)) => {
-                    count(Family::Access, Outcome::ServedSecondLook);
                     check(world, entry, mode, &user).unwrap_or_else(errno::fail)
                 }
                 None => answer,
@@ -85,15 +93,22 @@ fn raw(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
 pub unsafe extern "C" fn access(path: *const c_char, mode: c_int) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        access_at(nr::AT_FDCWD, path, mode, 0, |_, path| match next::access() {
-            Some(real) => real(path, mode),
-            None => raw(nr::AT_FDCWD, path, mode, 0),
+        access_at(nr::AT_FDCWD, path, mode, 0, |_, path| {
+            match next::access() {
+                Some(real) => real(path, mode),
+                None => raw(nr::AT_FDCWD, path, mode, 0),
+            }
         })
     }
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
+pub unsafe extern "C" fn faccessat(
+    dirfd: c_int,
+    path: *const c_char,
+    mode: c_int,
+    flags: c_int,
+) -> c_int {
     let known = nr::AT_EACCESS | nr::AT_SYMLINK_NOFOLLOW | nr::AT_EMPTY_PATH;
     let pass = |dirfd, path| match next::faccessat() {
         // SAFETY: the caller's arguments.
@@ -112,10 +127,16 @@ pub unsafe extern "C" fn euidaccess(path: *const c_char, mode: c_int) -> c_int {
     let flags = nr::AT_EACCESS as c_int;
     // SAFETY: see the module above.
     unsafe {
-        access_at(nr::AT_FDCWD, path, mode, flags, |_, path| match next::euidaccess() {
-            Some(real) => real(path, mode),
-            None => raw(nr::AT_FDCWD, path, mode, flags),
-        })
+        access_at(
+            nr::AT_FDCWD,
+            path,
+            mode,
+            flags,
+            |_, path| match next::euidaccess() {
+                Some(real) => real(path, mode),
+                None => raw(nr::AT_FDCWD, path, mode, flags),
+            },
+        )
     }
 }
 

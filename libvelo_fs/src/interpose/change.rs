@@ -35,7 +35,9 @@ pub(super) enum Change {
 
 /// The final component of a path, without slashes.
 fn last_component(path: &[u8]) -> &[u8] {
-    path.split(|byte| *byte == b'/').rfind(|component| !component.is_empty()).unwrap_or(b"")
+    path.split(|byte| *byte == b'/')
+        .rfind(|component| !component.is_empty())
+        .unwrap_or(b"")
 }
 
 /// What a served path answers to a change.
@@ -45,12 +47,16 @@ fn refusal(change: Change, path: *const c_char, place: &Where<'_>) -> Option<Err
     Some(match (change, place) {
         (_, Where::Kernel | Where::KernelAt(_)) => return None,
         (_, Where::Failed(error)) => *error,
-        (Change::Attribute | Change::LinkAttribute | Change::Length, Where::Absent { .. }) => Errno::ENOENT,
-        (Change::Length, Where::Served(world, entry)) => match crate::served::vnode(world, *entry) {
-            Ok(vnode) if vnode.is_dir() => Errno::EISDIR,
-            Ok(_) => Errno::EROFS,
-            Err(error) => error,
-        },
+        (Change::Attribute | Change::LinkAttribute | Change::Length, Where::Absent { .. }) => {
+            Errno::ENOENT
+        }
+        (Change::Length, Where::Served(world, entry)) => {
+            match crate::served::vnode(world, *entry) {
+                Ok(vnode) if vnode.is_dir() => Errno::EISDIR,
+                Ok(_) => Errno::EROFS,
+                Err(error) => error,
+            }
+        }
         (Change::Attribute | Change::LinkAttribute, Where::Served(..)) => Errno::EROFS,
         (Change::Rmdir, _) if last == b"." => Errno::EINVAL,
         (Change::Rmdir, _) if last == b".." => ENOTEMPTY,
@@ -115,21 +121,33 @@ fn at(dirfd: c_int) -> usize {
 pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Unlink, nr::AT_FDCWD, path, |_, path| match next::unlink() {
-            Some(real) => real(path),
-            None => raw(nr::__NR_unlink, [path as usize, 0, 0, 0, 0]),
-        })
+        changing(
+            Change::Unlink,
+            nr::AT_FDCWD,
+            path,
+            |_, path| match next::unlink() {
+                Some(real) => real(path),
+                None => raw(nr::__NR_unlink, [path as usize, 0, 0, 0, 0]),
+            },
+        )
     }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unlinkat(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
-    let change = if flags as u32 & nr::AT_REMOVEDIR == 0 { Change::Unlink } else { Change::Rmdir };
+    let change = if flags as u32 & nr::AT_REMOVEDIR == 0 {
+        Change::Unlink
+    } else {
+        Change::Rmdir
+    };
     // SAFETY: see the module above.
     unsafe {
         changing(change, dirfd, path, |dirfd, path| match next::unlinkat() {
             Some(real) => real(dirfd, path, flags),
-            None => raw(nr::__NR_unlinkat, [at(dirfd), path as usize, flags as usize, 0, 0]),
+            None => raw(
+                nr::__NR_unlinkat,
+                [at(dirfd), path as usize, flags as usize, 0, 0],
+            ),
         })
     }
 }
@@ -149,10 +167,15 @@ pub unsafe extern "C" fn remove(path: *const c_char) -> c_int {
 pub unsafe extern "C" fn rmdir(path: *const c_char) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Rmdir, nr::AT_FDCWD, path, |_, path| match next::rmdir() {
-            Some(real) => real(path),
-            None => raw(nr::__NR_rmdir, [path as usize, 0, 0, 0, 0]),
-        })
+        changing(
+            Change::Rmdir,
+            nr::AT_FDCWD,
+            path,
+            |_, path| match next::rmdir() {
+                Some(real) => real(path),
+                None => raw(nr::__NR_rmdir, [path as usize, 0, 0, 0, 0]),
+            },
+        )
     }
 }
 
@@ -160,10 +183,15 @@ pub unsafe extern "C" fn rmdir(path: *const c_char) -> c_int {
 pub unsafe extern "C" fn mkdir(path: *const c_char, mode: c_uint) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Mkdir, nr::AT_FDCWD, path, |_, path| match next::mkdir() {
-            Some(real) => real(path, mode),
-            None => raw(nr::__NR_mkdir, [path as usize, mode as usize, 0, 0, 0]),
-        })
+        changing(
+            Change::Mkdir,
+            nr::AT_FDCWD,
+            path,
+            |_, path| match next::mkdir() {
+                Some(real) => real(path, mode),
+                None => raw(nr::__NR_mkdir, [path as usize, mode as usize, 0, 0, 0]),
+            },
+        )
     }
 }
 
@@ -171,10 +199,18 @@ pub unsafe extern "C" fn mkdir(path: *const c_char, mode: c_uint) -> c_int {
 pub unsafe extern "C" fn mkdirat(dirfd: c_int, path: *const c_char, mode: c_uint) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Mkdir, dirfd, path, |dirfd, path| match next::mkdirat() {
-            Some(real) => real(dirfd, path, mode),
-            None => raw(nr::__NR_mkdirat, [at(dirfd), path as usize, mode as usize, 0, 0]),
-        })
+        changing(
+            Change::Mkdir,
+            dirfd,
+            path,
+            |dirfd, path| match next::mkdirat() {
+                Some(real) => real(dirfd, path, mode),
+                None => raw(
+                    nr::__NR_mkdirat,
+                    [at(dirfd), path as usize, mode as usize, 0, 0],
+                ),
+            },
+        )
     }
 }
 
@@ -182,32 +218,63 @@ pub unsafe extern "C" fn mkdirat(dirfd: c_int, path: *const c_char, mode: c_uint
 pub unsafe extern "C" fn mknod(path: *const c_char, mode: c_uint, device: u64) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Create, nr::AT_FDCWD, path, |_, path| match next::mknod() {
-            Some(real) => real(path, mode, device),
-            None => raw(nr::__NR_mknod, [path as usize, mode as usize, device as usize, 0, 0]),
-        })
+        changing(
+            Change::Create,
+            nr::AT_FDCWD,
+            path,
+            |_, path| match next::mknod() {
+                Some(real) => real(path, mode, device),
+                None => raw(
+                    nr::__NR_mknod,
+                    [path as usize, mode as usize, device as usize, 0, 0],
+                ),
+            },
+        )
     }
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mknodat(dirfd: c_int, path: *const c_char, mode: c_uint, device: u64) -> c_int {
+pub unsafe extern "C" fn mknodat(
+    dirfd: c_int,
+    path: *const c_char,
+    mode: c_uint,
+    device: u64,
+) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Create, dirfd, path, |dirfd, path| match next::mknodat() {
-            Some(real) => real(dirfd, path, mode, device),
-            None => raw(nr::__NR_mknodat, [at(dirfd), path as usize, mode as usize, device as usize, 0]),
-        })
+        changing(
+            Change::Create,
+            dirfd,
+            path,
+            |dirfd, path| match next::mknodat() {
+                Some(real) => real(dirfd, path, mode, device),
+                None => raw(
+                    nr::__NR_mknodat,
+                    [at(dirfd), path as usize, mode as usize, device as usize, 0],
+                ),
+            },
+        )
     }
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __xmknod(version: c_int, path: *const c_char, mode: c_uint, device: *mut u64) -> c_int {
+pub unsafe extern "C" fn __xmknod(
+    version: c_int,
+    path: *const c_char,
+    mode: c_uint,
+    device: *mut u64,
+) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Create, nr::AT_FDCWD, path, |_, path| match next::__xmknod() {
-            Some(real) => real(version, path, mode, device),
-            None => mknod(path, mode, *device),
-        })
+        changing(
+            Change::Create,
+            nr::AT_FDCWD,
+            path,
+            |_, path| match next::__xmknod() {
+                Some(real) => real(version, path, mode, device),
+                None => mknod(path, mode, *device),
+            },
+        )
     }
 }
 
@@ -221,10 +288,15 @@ pub unsafe extern "C" fn __xmknodat(
 ) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Create, dirfd, path, |dirfd, path| match next::__xmknodat() {
-            Some(real) => real(version, dirfd, path, mode, device),
-            None => mknodat(dirfd, path, mode, *device),
-        })
+        changing(
+            Change::Create,
+            dirfd,
+            path,
+            |dirfd, path| match next::__xmknodat() {
+                Some(real) => real(version, dirfd, path, mode, device),
+                None => mknodat(dirfd, path, mode, *device),
+            },
+        )
     }
 }
 
@@ -238,10 +310,15 @@ pub unsafe extern "C" fn mkfifo(path: *const c_char, mode: c_uint) -> c_int {
 pub unsafe extern "C" fn mkfifoat(dirfd: c_int, path: *const c_char, mode: c_uint) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Create, dirfd, path, |dirfd, path| match next::mkfifoat() {
-            Some(real) => real(dirfd, path, mode),
-            None => mknodat(dirfd, path, mode | nr::S_IFIFO, 0),
-        })
+        changing(
+            Change::Create,
+            dirfd,
+            path,
+            |dirfd, path| match next::mkfifoat() {
+                Some(real) => real(dirfd, path, mode),
+                None => mknodat(dirfd, path, mode | nr::S_IFIFO, 0),
+            },
+        )
     }
 }
 
@@ -249,21 +326,38 @@ pub unsafe extern "C" fn mkfifoat(dirfd: c_int, path: *const c_char, mode: c_uin
 pub unsafe extern "C" fn symlink(target: *const c_char, path: *const c_char) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Create, nr::AT_FDCWD, path, |_, path| match next::symlink() {
-            Some(real) => real(target, path),
-            None => raw(nr::__NR_symlink, [target as usize, path as usize, 0, 0, 0]),
-        })
+        changing(
+            Change::Create,
+            nr::AT_FDCWD,
+            path,
+            |_, path| match next::symlink() {
+                Some(real) => real(target, path),
+                None => raw(nr::__NR_symlink, [target as usize, path as usize, 0, 0, 0]),
+            },
+        )
     }
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn symlinkat(target: *const c_char, dirfd: c_int, path: *const c_char) -> c_int {
+pub unsafe extern "C" fn symlinkat(
+    target: *const c_char,
+    dirfd: c_int,
+    path: *const c_char,
+) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Create, dirfd, path, |dirfd, path| match next::symlinkat() {
-            Some(real) => real(target, dirfd, path),
-            None => raw(nr::__NR_symlinkat, [target as usize, at(dirfd), path as usize, 0, 0]),
-        })
+        changing(
+            Change::Create,
+            dirfd,
+            path,
+            |dirfd, path| match next::symlinkat() {
+                Some(real) => real(target, dirfd, path),
+                None => raw(
+                    nr::__NR_symlinkat,
+                    [target as usize, at(dirfd), path as usize, 0, 0],
+                ),
+            },
+        )
     }
 }
 
@@ -282,11 +376,21 @@ pub unsafe extern "C" fn linkat(
     flags: c_int,
 ) -> c_int {
     let follows = flags as u32 & nr::AT_SYMLINK_FOLLOW != 0;
-    let options = Options { allow_empty: flags as u32 & nr::AT_EMPTY_PATH != 0, ..if follows { Options::FOLLOW } else { Options::NO_FOLLOW } };
+    let options = Options {
+        allow_empty: flags as u32 & nr::AT_EMPTY_PATH != 0,
+        ..if follows {
+            Options::FOLLOW
+        } else {
+            Options::NO_FOLLOW
+        }
+    };
     let (mut old_scratch, mut new_scratch) = (PathBuffer::new(), PathBuffer::new());
     // SAFETY: the caller's C strings.
     let (old_place, new_place) = unsafe {
-        (locate(old_dirfd, old, options, &mut old_scratch), locate(new_dirfd, new, Options::ENTRY, &mut new_scratch))
+        (
+            locate(old_dirfd, old, options, &mut old_scratch),
+            locate(new_dirfd, new, Options::ENTRY, &mut new_scratch),
+        )
     };
     let error = match &old_place {
         Where::Failed(error) => Some(*error),
@@ -303,7 +407,16 @@ pub unsafe extern "C" fn linkat(
     match next::linkat() {
         // SAFETY: the caller's arguments.
         Some(real) => unsafe { real(old_dirfd, old, new_dirfd, new, flags) },
-        None => raw(nr::__NR_linkat, [at(old_dirfd), old as usize, at(new_dirfd), new as usize, flags as usize]),
+        None => raw(
+            nr::__NR_linkat,
+            [
+                at(old_dirfd),
+                old as usize,
+                at(new_dirfd),
+                new as usize,
+                flags as usize,
+            ],
+        ),
     }
 }
 
@@ -326,7 +439,10 @@ unsafe fn renaming(
     let (mut old_scratch, mut new_scratch) = (PathBuffer::new(), PathBuffer::new());
     // SAFETY: the caller's C strings.
     let (old_place, new_place) = unsafe {
-        (locate(old_dirfd, old, Options::ENTRY, &mut old_scratch), locate(new_dirfd, new, Options::ENTRY, &mut new_scratch))
+        (
+            locate(old_dirfd, old, Options::ENTRY, &mut old_scratch),
+            locate(new_dirfd, new, Options::ENTRY, &mut new_scratch),
+        )
     };
     let in_mount = |place: &Where<'_>| matches!(place, Where::Served(..) | Where::Absent { .. });
     let error = match (&old_place, &new_place) {
@@ -336,8 +452,14 @@ unsafe fn renaming(
             (true, true) => {
                 // SAFETY: C strings that were resolved before.
                 let ends = unsafe { [bytes(old), bytes(new)] };
-                let dots = |path: &Option<&[u8]>| path.is_some_and(|path| matches!(last_component(path), b"." | b".."));
-                Some(if ends.iter().any(dots) { EBUSY } else { Errno::EROFS })
+                let dots = |path: &Option<&[u8]>| {
+                    path.is_some_and(|path| matches!(last_component(path), b"." | b".."))
+                };
+                Some(if ends.iter().any(dots) {
+                    EBUSY
+                } else {
+                    Errno::EROFS
+                })
             }
             _ => Some(Errno::EXDEV),
         },
@@ -356,21 +478,41 @@ unsafe fn renaming(
 pub unsafe extern "C" fn rename(old: *const c_char, new: *const c_char) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        renaming(nr::AT_FDCWD, old, nr::AT_FDCWD, new, |_, old, _, new| match next::rename() {
-            Some(real) => real(old, new),
-            None => raw(nr::__NR_rename, [old as usize, new as usize, 0, 0, 0]),
-        })
+        renaming(
+            nr::AT_FDCWD,
+            old,
+            nr::AT_FDCWD,
+            new,
+            |_, old, _, new| match next::rename() {
+                Some(real) => real(old, new),
+                None => raw(nr::__NR_rename, [old as usize, new as usize, 0, 0, 0]),
+            },
+        )
     }
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn renameat(old_dirfd: c_int, old: *const c_char, new_dirfd: c_int, new: *const c_char) -> c_int {
+pub unsafe extern "C" fn renameat(
+    old_dirfd: c_int,
+    old: *const c_char,
+    new_dirfd: c_int,
+    new: *const c_char,
+) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        renaming(old_dirfd, old, new_dirfd, new, |old_dirfd, old, new_dirfd, new| match next::renameat() {
-            Some(real) => real(old_dirfd, old, new_dirfd, new),
-            None => raw(nr::__NR_renameat, [at(old_dirfd), old as usize, at(new_dirfd), new as usize, 0]),
-        })
+        renaming(
+            old_dirfd,
+            old,
+            new_dirfd,
+            new,
+            |old_dirfd, old, new_dirfd, new| match next::renameat() {
+                Some(real) => real(old_dirfd, old, new_dirfd, new),
+                None => raw(
+                    nr::__NR_renameat,
+                    [at(old_dirfd), old as usize, at(new_dirfd), new as usize, 0],
+                ),
+            },
+        )
     }
 }
 
@@ -384,10 +526,25 @@ pub unsafe extern "C" fn renameat2(
 ) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        renaming(old_dirfd, old, new_dirfd, new, |old_dirfd, old, new_dirfd, new| match next::renameat2() {
-            Some(real) => real(old_dirfd, old, new_dirfd, new, flags),
-            None => raw(nr::__NR_renameat2, [at(old_dirfd), old as usize, at(new_dirfd), new as usize, flags as usize]),
-        })
+        renaming(
+            old_dirfd,
+            old,
+            new_dirfd,
+            new,
+            |old_dirfd, old, new_dirfd, new| match next::renameat2() {
+                Some(real) => real(old_dirfd, old, new_dirfd, new, flags),
+                None => raw(
+                    nr::__NR_renameat2,
+                    [
+                        at(old_dirfd),
+                        old as usize,
+                        at(new_dirfd),
+                        new as usize,
+                        flags as usize,
+                    ],
+                ),
+            },
+        )
     }
 }
 
@@ -395,10 +552,15 @@ pub unsafe extern "C" fn renameat2(
 pub unsafe extern "C" fn chmod(path: *const c_char, mode: c_uint) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Attribute, nr::AT_FDCWD, path, |_, path| match next::chmod() {
-            Some(real) => real(path, mode),
-            None => raw(nr::__NR_chmod, [path as usize, mode as usize, 0, 0, 0]),
-        })
+        changing(
+            Change::Attribute,
+            nr::AT_FDCWD,
+            path,
+            |_, path| match next::chmod() {
+                Some(real) => real(path, mode),
+                None => raw(nr::__NR_chmod, [path as usize, mode as usize, 0, 0, 0]),
+            },
+        )
     }
 }
 
@@ -413,12 +575,19 @@ pub unsafe extern "C" fn fchmod(descriptor: c_int, mode: c_uint) -> c_int {
     changing_descriptor(descriptor, || match next::fchmod() {
         // SAFETY: see the module above.
         Some(real) => unsafe { real(descriptor, mode) },
-        None => raw(nr::__NR_fchmod, [descriptor as usize, mode as usize, 0, 0, 0]),
+        None => raw(
+            nr::__NR_fchmod,
+            [descriptor as usize, mode as usize, 0, 0, 0],
+        ),
     })
 }
 
 fn attribute_of(flags: c_int) -> Change {
-    if flags as u32 & nr::AT_SYMLINK_NOFOLLOW == 0 { Change::Attribute } else { Change::LinkAttribute }
+    if flags as u32 & nr::AT_SYMLINK_NOFOLLOW == 0 {
+        Change::Attribute
+    } else {
+        Change::LinkAttribute
+    }
 }
 
 /// Whether a `*at` call with `AT_EMPTY_PATH` means its descriptor.
@@ -428,13 +597,26 @@ unsafe fn means_descriptor(path: *const c_char, flags: c_int) -> bool {
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fchmodat(dirfd: c_int, path: *const c_char, mode: c_uint, flags: c_int) -> c_int {
+pub unsafe extern "C" fn fchmodat(
+    dirfd: c_int,
+    path: *const c_char,
+    mode: c_uint,
+    flags: c_int,
+) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(attribute_of(flags), dirfd, path, |dirfd, path| match next::fchmodat() {
-            Some(real) => real(dirfd, path, mode, flags),
-            None => raw(nr::__NR_fchmodat, [at(dirfd), path as usize, mode as usize, 0, 0]),
-        })
+        changing(
+            attribute_of(flags),
+            dirfd,
+            path,
+            |dirfd, path| match next::fchmodat() {
+                Some(real) => real(dirfd, path, mode, flags),
+                None => raw(
+                    nr::__NR_fchmodat,
+                    [at(dirfd), path as usize, mode as usize, 0, 0],
+                ),
+            },
+        )
     }
 }
 
@@ -442,10 +624,18 @@ pub unsafe extern "C" fn fchmodat(dirfd: c_int, path: *const c_char, mode: c_uin
 pub unsafe extern "C" fn chown(path: *const c_char, user: c_uint, group: c_uint) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Attribute, nr::AT_FDCWD, path, |_, path| match next::chown() {
-            Some(real) => real(path, user, group),
-            None => raw(nr::__NR_chown, [path as usize, user as usize, group as usize, 0, 0]),
-        })
+        changing(
+            Change::Attribute,
+            nr::AT_FDCWD,
+            path,
+            |_, path| match next::chown() {
+                Some(real) => real(path, user, group),
+                None => raw(
+                    nr::__NR_chown,
+                    [path as usize, user as usize, group as usize, 0, 0],
+                ),
+            },
+        )
     }
 }
 
@@ -453,10 +643,18 @@ pub unsafe extern "C" fn chown(path: *const c_char, user: c_uint, group: c_uint)
 pub unsafe extern "C" fn lchown(path: *const c_char, user: c_uint, group: c_uint) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::LinkAttribute, nr::AT_FDCWD, path, |_, path| match next::lchown() {
-            Some(real) => real(path, user, group),
-            None => raw(nr::__NR_lchown, [path as usize, user as usize, group as usize, 0, 0]),
-        })
+        changing(
+            Change::LinkAttribute,
+            nr::AT_FDCWD,
+            path,
+            |_, path| match next::lchown() {
+                Some(real) => real(path, user, group),
+                None => raw(
+                    nr::__NR_lchown,
+                    [path as usize, user as usize, group as usize, 0, 0],
+                ),
+            },
+        )
     }
 }
 
@@ -465,16 +663,34 @@ pub unsafe extern "C" fn fchown(descriptor: c_int, user: c_uint, group: c_uint) 
     changing_descriptor(descriptor, || match next::fchown() {
         // SAFETY: see the module above.
         Some(real) => unsafe { real(descriptor, user, group) },
-        None => raw(nr::__NR_fchown, [descriptor as usize, user as usize, group as usize, 0, 0]),
+        None => raw(
+            nr::__NR_fchown,
+            [descriptor as usize, user as usize, group as usize, 0, 0],
+        ),
     })
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fchownat(dirfd: c_int, path: *const c_char, user: c_uint, group: c_uint, flags: c_int) -> c_int {
+pub unsafe extern "C" fn fchownat(
+    dirfd: c_int,
+    path: *const c_char,
+    user: c_uint,
+    group: c_uint,
+    flags: c_int,
+) -> c_int {
     let pass = |dirfd: c_int, path: *const c_char| match next::fchownat() {
         // SAFETY: the caller's arguments.
         Some(real) => unsafe { real(dirfd, path, user, group, flags) },
-        None => raw(nr::__NR_fchownat, [at(dirfd), path as usize, user as usize, group as usize, flags as usize]),
+        None => raw(
+            nr::__NR_fchownat,
+            [
+                at(dirfd),
+                path as usize,
+                user as usize,
+                group as usize,
+                flags as usize,
+            ],
+        ),
     };
     // SAFETY: see the module above.
     unsafe {
@@ -489,10 +705,15 @@ pub unsafe extern "C" fn fchownat(dirfd: c_int, path: *const c_char, user: c_uin
 pub unsafe extern "C" fn utime(path: *const c_char, times: *const c_void) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Attribute, nr::AT_FDCWD, path, |_, path| match next::utime() {
-            Some(real) => real(path, times),
-            None => raw(nr::__NR_utime, [path as usize, times as usize, 0, 0, 0]),
-        })
+        changing(
+            Change::Attribute,
+            nr::AT_FDCWD,
+            path,
+            |_, path| match next::utime() {
+                Some(real) => real(path, times),
+                None => raw(nr::__NR_utime, [path as usize, times as usize, 0, 0, 0]),
+            },
+        )
     }
 }
 
@@ -500,10 +721,15 @@ pub unsafe extern "C" fn utime(path: *const c_char, times: *const c_void) -> c_i
 pub unsafe extern "C" fn utimes(path: *const c_char, times: *const c_void) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Attribute, nr::AT_FDCWD, path, |_, path| match next::utimes() {
-            Some(real) => real(path, times),
-            None => raw(nr::__NR_utimes, [path as usize, times as usize, 0, 0, 0]),
-        })
+        changing(
+            Change::Attribute,
+            nr::AT_FDCWD,
+            path,
+            |_, path| match next::utimes() {
+                Some(real) => real(path, times),
+                None => raw(nr::__NR_utimes, [path as usize, times as usize, 0, 0, 0]),
+            },
+        )
     }
 }
 
@@ -521,16 +747,26 @@ pub unsafe extern "C" fn lutimes(path: *const c_char, times: *const c_void) -> c
 pub unsafe extern "C" fn futimes(descriptor: c_int, times: *const c_void) -> c_int {
     changing_descriptor(descriptor, || {
         // SAFETY: see the module above.
-        next::futimes().map_or_else(|| errno::fail(Errno::ENOSYS), |real| unsafe { real(descriptor, times) })
+        next::futimes().map_or_else(
+            || errno::fail(Errno::ENOSYS),
+            |real| unsafe { real(descriptor, times) },
+        )
     })
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn futimesat(dirfd: c_int, path: *const c_char, times: *const c_void) -> c_int {
+pub unsafe extern "C" fn futimesat(
+    dirfd: c_int,
+    path: *const c_char,
+    times: *const c_void,
+) -> c_int {
     let pass = |dirfd: c_int, path: *const c_char| match next::futimesat() {
         // SAFETY: the caller's arguments.
         Some(real) => unsafe { real(dirfd, path, times) },
-        None => raw(nr::__NR_futimesat, [at(dirfd), path as usize, times as usize, 0, 0]),
+        None => raw(
+            nr::__NR_futimesat,
+            [at(dirfd), path as usize, times as usize, 0, 0],
+        ),
     };
     if path.is_null() {
         return changing_descriptor(dirfd, || pass(dirfd, path));
@@ -540,11 +776,19 @@ pub unsafe extern "C" fn futimesat(dirfd: c_int, path: *const c_char, times: *co
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn utimensat(dirfd: c_int, path: *const c_char, times: *const c_void, flags: c_int) -> c_int {
+pub unsafe extern "C" fn utimensat(
+    dirfd: c_int,
+    path: *const c_char,
+    times: *const c_void,
+    flags: c_int,
+) -> c_int {
     let pass = |dirfd: c_int, path: *const c_char| match next::utimensat() {
         // SAFETY: the caller's arguments.
         Some(real) => unsafe { real(dirfd, path, times, flags) },
-        None => raw(nr::__NR_utimensat, [at(dirfd), path as usize, times as usize, flags as usize, 0]),
+        None => raw(
+            nr::__NR_utimensat,
+            [at(dirfd), path as usize, times as usize, flags as usize, 0],
+        ),
     };
     // SAFETY: see the module above.
     unsafe {
@@ -556,10 +800,18 @@ pub unsafe extern "C" fn utimensat(dirfd: c_int, path: *const c_char, times: *co
 }
 
 /// utimensat(2) of the kernel, where a null path means the descriptor.
-pub(super) unsafe fn utimensat_raw(dirfd: c_int, path: *const c_char, times: *const c_void, flags: c_int) -> c_int {
+pub(super) unsafe fn utimensat_raw(
+    dirfd: c_int,
+    path: *const c_char,
+    times: *const c_void,
+    flags: c_int,
+) -> c_int {
     if path.is_null() {
         return changing_descriptor(dirfd, || {
-            raw(nr::__NR_utimensat, [at(dirfd), 0, times as usize, flags as usize, 0])
+            raw(
+                nr::__NR_utimensat,
+                [at(dirfd), 0, times as usize, flags as usize, 0],
+            )
         });
     }
     // SAFETY: the caller's arguments.
@@ -571,7 +823,10 @@ pub unsafe extern "C" fn futimens(descriptor: c_int, times: *const c_void) -> c_
     changing_descriptor(descriptor, || match next::futimens() {
         // SAFETY: see the module above.
         Some(real) => unsafe { real(descriptor, times) },
-        None => raw(nr::__NR_utimensat, [descriptor as usize, 0, times as usize, 0, 0]),
+        None => raw(
+            nr::__NR_utimensat,
+            [descriptor as usize, 0, times as usize, 0, 0],
+        ),
     })
 }
 
@@ -643,7 +898,10 @@ pub unsafe extern "C" fn mkostemps(template: *mut c_char, suffix: c_int, flags: 
     // SAFETY: see the module above.
     let opened = unsafe {
         making_temporary(template, || {
-            next::mkostemps().map_or_else(|| errno::fail(Errno::ENOSYS), |real| real(template, suffix, flags))
+            next::mkostemps().map_or_else(
+                || errno::fail(Errno::ENOSYS),
+                |real| real(template, suffix, flags),
+            )
         })
     };
     if opened >= 0 {

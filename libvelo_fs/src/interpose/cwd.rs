@@ -1,10 +1,10 @@
 //! chdir(2), fchdir(2), chroot(2), getcwd(3) and their twins. The kernel stands in
 //! the view tree's directory, the program sees the virtual path.
 
-use super::{finish, link};
+use super::{finish, link, look_again};
 use crate::cwd::{self, Cwd};
 use crate::fd_table;
-use crate::locate::{User, Where, is_bad, locate, second_look};
+use crate::locate::{User, Where, is_bad, locate};
 use crate::served::{self, report_missing};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
@@ -16,7 +16,9 @@ use velo_core::resolve::{EXECUTE, Options, PathBuffer, may_access};
 
 fn raw_chdir(path: *const c_char) -> c_int {
     // SAFETY: the kernel checks its pointer.
-    errno::from_kernel(unsafe { sys::syscall6(nr::__NR_chdir as usize, [path as usize, 0, 0, 0, 0, 0]) })
+    errno::from_kernel(unsafe {
+        sys::syscall6(nr::__NR_chdir as usize, [path as usize, 0, 0, 0, 0, 0])
+    })
 }
 
 fn enter(world: &'static World, entry: Entry) -> Result<c_int, Errno> {
@@ -24,12 +26,20 @@ fn enter(world: &'static World, entry: Entry) -> Result<c_int, Errno> {
     if !vnode.is_dir() {
         return Err(Errno::ENOTDIR);
     }
-    if vnode.mode & 0o111 != 0o111 && !may_access(&served::metadata(world, entry)?, EXECUTE, &User::effective()) {
+    if vnode.mode & 0o111 != 0o111
+        && !may_access(
+            &served::metadata(world, entry)?,
+            EXECUTE,
+            &User::effective(),
+        )
+    {
         return Err(Errno::EACCES);
     }
     let answer = served::with_kernel_path(world, entry, &vnode, |path| {
         // SAFETY: our own C string.
-        sys::result(unsafe { sys::syscall6(nr::__NR_chdir as usize, [path as usize, 0, 0, 0, 0, 0]) })
+        sys::result(unsafe {
+            sys::syscall6(nr::__NR_chdir as usize, [path as usize, 0, 0, 0, 0, 0])
+        })
     })?;
     match answer {
         Ok(_) => {
@@ -45,7 +55,10 @@ fn enter(world: &'static World, entry: Entry) -> Result<c_int, Errno> {
 }
 
 /// chdir(2); `pass` changes to what is the kernel's.
-pub(super) unsafe fn chdir_with(path: *const c_char, pass: impl FnOnce(*const c_char) -> c_int) -> c_int {
+pub(super) unsafe fn chdir_with(
+    path: *const c_char,
+    pass: impl FnOnce(*const c_char) -> c_int,
+) -> c_int {
     let pass = |path| {
         let answer = pass(path);
         if answer == 0 {
@@ -67,12 +80,16 @@ pub(super) unsafe fn chdir_with(path: *const c_char, pass: impl FnOnce(*const c_
         Where::Kernel => {
             count(Family::Cwd, Outcome::PassedOutside);
             let answer = pass(path);
-            if answer == 0 || !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
-                return answer;
-            }
-            let mut scratch = PathBuffer::new();
             // SAFETY: the caller's C string.
-            match unsafe { second_look(nr::AT_FDCWD, path, Options::FOLLOW, &mut scratch) } {
+            match unsafe {
+                look_again(
+                    answer == -1,
+                    Family::Cwd,
+                    nr::AT_FDCWD,
+                    path,
+                    Options::FOLLOW,
+                )
+            } {
                 Some((world, entry)) => enter(world, entry).unwrap_or_else(errno::fail),
                 None => answer,
             }
@@ -83,7 +100,11 @@ pub(super) unsafe fn chdir_with(path: *const c_char, pass: impl FnOnce(*const c_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn chdir(path: *const c_char) -> c_int {
     // SAFETY: see the module above.
-    unsafe { chdir_with(path, |path| next::chdir().map_or_else(|| raw_chdir(path), |real| real(path))) }
+    unsafe {
+        chdir_with(path, |path| {
+            next::chdir().map_or_else(|| raw_chdir(path), |real| real(path))
+        })
+    }
 }
 
 /// fchdir(2); the permission of a served directory is its vnode's.
@@ -108,7 +129,12 @@ pub unsafe extern "C" fn fchdir(descriptor: c_int) -> c_int {
         // SAFETY: see the module above.
         Some(real) => unsafe { real(descriptor) },
         // SAFETY: no pointers.
-        None => errno::from_kernel(unsafe { sys::syscall6(nr::__NR_fchdir as usize, [descriptor as usize, 0, 0, 0, 0, 0]) }),
+        None => errno::from_kernel(unsafe {
+            sys::syscall6(
+                nr::__NR_fchdir as usize,
+                [descriptor as usize, 0, 0, 0, 0, 0],
+            )
+        }),
     })
 }
 
@@ -116,7 +142,9 @@ pub unsafe extern "C" fn fchdir(descriptor: c_int) -> c_int {
 /// reached any more but through directories that are open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn chroot(path: *const c_char) -> c_int {
-    let Some(real) = next::chroot() else { return errno::fail(Errno::ENOSYS) };
+    let Some(real) = next::chroot() else {
+        return errno::fail(Errno::ENOSYS);
+    };
     let mut scratch = PathBuffer::new();
     // SAFETY: see the module above.
     unsafe {
@@ -174,7 +202,11 @@ pub unsafe extern "C" fn getcwd(buffer: *mut c_char, size: usize) -> *mut c_char
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __getcwd_chk(buffer: *mut c_char, size: usize, room: usize) -> *mut c_char {
+pub unsafe extern "C" fn __getcwd_chk(
+    buffer: *mut c_char,
+    size: usize,
+    room: usize,
+) -> *mut c_char {
     if size > room {
         link::fortify_failure();
     }
@@ -209,7 +241,9 @@ pub unsafe extern "C" fn get_current_dir_name() -> *mut c_char {
         // SAFETY: fresh memory of the C library.
         Some(path) => unsafe { link::give_string(path, core::ptr::null_mut()) },
         // SAFETY: see the module above.
-        None => next::get_current_dir_name().map_or(core::ptr::null_mut(), |real| unsafe { real() }),
+        None => {
+            next::get_current_dir_name().map_or(core::ptr::null_mut(), |real| unsafe { real() })
+        }
     }
 }
 
@@ -219,7 +253,8 @@ pub(super) unsafe fn getcwd_raw(buffer: *mut c_char, size: usize) -> core::ffi::
     let Some(path) = served_cwd(&mut path).and_then(|bytes| path.get(..bytes)) else {
         let arguments = [buffer as usize, size, 0, 0, 0, 0];
         // SAFETY: the kernel checks its pointers.
-        return errno::from_kernel(unsafe { sys::syscall6(nr::__NR_getcwd as usize, arguments) }).into();
+        return errno::from_kernel(unsafe { sys::syscall6(nr::__NR_getcwd as usize, arguments) })
+            .into();
     };
     if size <= path.len() {
         return errno::fail(Errno::ERANGE).into();

@@ -1,10 +1,10 @@
 //! opendir(3) and all that takes a `DIR`, scandir(3), getdents64(2).
 
-use super::finish;
+use super::{finish, look_again};
 use crate::dir_stream::{self, Stream};
 use crate::fd_table::{self, Known};
 use crate::listing::{self, Record};
-use crate::locate::{User, Where, is_bad, locate, second_look};
+use crate::locate::{User, Where, is_bad, locate};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
 use crate::{errno, next, served, sys, world};
@@ -21,7 +21,12 @@ unsafe extern "C" {
     fn malloc(bytes: usize) -> *mut c_void;
     fn realloc(memory: *mut c_void, bytes: usize) -> *mut c_void;
     fn free(memory: *mut c_void);
-    fn qsort(base: *mut c_void, count: usize, size: usize, compare: unsafe extern "C" fn(*const c_void, *const c_void) -> c_int);
+    fn qsort(
+        base: *mut c_void,
+        count: usize,
+        size: usize,
+        compare: unsafe extern "C" fn(*const c_void, *const c_void) -> c_int,
+    );
 }
 
 const OPEN_DIRECTORY: u32 = nr::O_RDONLY | nr::O_DIRECTORY | nr::O_CLOEXEC | nr::O_NONBLOCK;
@@ -63,12 +68,16 @@ pub unsafe extern "C" fn opendir(path: *const c_char) -> Dir {
         Where::Kernel => {
             count(Family::Directory, Outcome::PassedOutside);
             let dir = pass(path);
-            if !dir.is_null() || !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
-                return dir;
-            }
-            let mut scratch = PathBuffer::new();
             // SAFETY: the caller's C string.
-            match unsafe { second_look(nr::AT_FDCWD, path, Options::FOLLOW, &mut scratch) } {
+            match unsafe {
+                look_again(
+                    dir.is_null(),
+                    Family::Directory,
+                    nr::AT_FDCWD,
+                    path,
+                    Options::FOLLOW,
+                )
+            } {
                 Some((world, entry)) => open_served(world, entry),
                 None => return dir,
             }
@@ -90,7 +99,9 @@ pub unsafe extern "C" fn opendir(path: *const c_char) -> Dir {
 pub unsafe extern "C" fn fdopendir(descriptor: c_int) -> Dir {
     let served = world::get().and_then(|world| {
         let entry = fd_table::served(descriptor)?;
-        served::vnode(world, entry).is_ok_and(|vnode| vnode.is_dir()).then_some(entry)
+        served::vnode(world, entry)
+            .is_ok_and(|vnode| vnode.is_dir())
+            .then_some(entry)
     });
     let Some(entry) = served else {
         // SAFETY: see the module above.
@@ -103,7 +114,8 @@ pub unsafe extern "C" fn fdopendir(descriptor: c_int) -> Dir {
         Err(error) => return errno::fail_null(error),
     };
     count(Family::Directory, Outcome::Served);
-    dir_stream::open(descriptor, entry, position).map_or_else(|| errno::fail_null(Errno::ENOMEM), Stream::as_ptr)
+    dir_stream::open(descriptor, entry, position)
+        .map_or_else(|| errno::fail_null(Errno::ENOMEM), Stream::as_ptr)
 }
 
 #[unsafe(no_mangle)]
@@ -122,10 +134,16 @@ pub unsafe extern "C" fn readdir64(dir: Dir) -> *mut Record {
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn readdir_r(dir: Dir, record: *mut Record, answer: *mut *mut Record) -> c_int {
+pub unsafe extern "C" fn readdir_r(
+    dir: Dir,
+    record: *mut Record,
+    answer: *mut *mut Record,
+) -> c_int {
     let (Some(stream), Some(world)) = (dir_stream::find(dir), world::get()) else {
         // SAFETY: see the module above.
-        return next::readdir_r().map_or(Errno::ENOSYS.0, |real| unsafe { real(dir, record.cast(), answer.cast()) });
+        return next::readdir_r().map_or(Errno::ENOSYS.0, |real| unsafe {
+            real(dir, record.cast(), answer.cast())
+        });
     };
     // SAFETY: the caller's buffers; the record is as long as it says.
     unsafe {
@@ -142,7 +160,11 @@ pub unsafe extern "C" fn readdir_r(dir: Dir, record: *mut Record, answer: *mut *
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn readdir64_r(dir: Dir, record: *mut Record, answer: *mut *mut Record) -> c_int {
+pub unsafe extern "C" fn readdir64_r(
+    dir: Dir,
+    record: *mut Record,
+    answer: *mut *mut Record,
+) -> c_int {
     // SAFETY: the same structure on 64-bit machines.
     unsafe { readdir_r(dir, record, answer) }
 }
@@ -150,7 +172,9 @@ pub unsafe extern "C" fn readdir64_r(dir: Dir, record: *mut Record, answer: *mut
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn closedir(dir: Dir) -> c_int {
     let Some(stream) = dir_stream::find(dir) else {
-        let Some(real) = next::closedir() else { return errno::fail(Errno::ENOSYS) };
+        let Some(real) = next::closedir() else {
+            return errno::fail(Errno::ENOSYS);
+        };
         // SAFETY: see the module above.
         return unsafe {
             if let Some(dirfd) = next::dirfd() {
@@ -170,7 +194,9 @@ pub unsafe extern "C" fn dirfd(dir: Dir) -> c_int {
     match dir_stream::find(dir) {
         Some(stream) => stream.descriptor(),
         // SAFETY: see the module above.
-        None => next::dirfd().map_or_else(|| errno::fail(Errno::ENOSYS), |real| unsafe { real(dir) }),
+        None => {
+            next::dirfd().map_or_else(|| errno::fail(Errno::ENOSYS), |real| unsafe { real(dir) })
+        }
     }
 }
 
@@ -211,7 +237,11 @@ pub unsafe extern "C" fn seekdir(dir: Dir, position: c_long) {
 
 /// getdents64(2) of a served directory, or `None` if it is the kernel's. The
 /// position is the kernel's own file offset, so duplicates and forks share it.
-pub(super) unsafe fn getdents64_served(descriptor: c_int, buffer: *mut c_void, bytes: usize) -> Option<Result<usize, Errno>> {
+pub(super) unsafe fn getdents64_served(
+    descriptor: c_int,
+    buffer: *mut c_void,
+    bytes: usize,
+) -> Option<Result<usize, Errno>> {
     let world = world::get()?;
     let entry = fd_table::served(descriptor)?;
     let answer = (|| {
@@ -225,8 +255,11 @@ pub(super) unsafe fn getdents64_served(descriptor: c_int, buffer: *mut c_void, b
         const SEEK_CUR: c_int = 1;
         let position = sys::result(sys::lseek(descriptor, 0, SEEK_CUR))? as u64;
         // SAFETY: the caller's buffer; the kernel counts in an unsigned int as well.
-        let out = unsafe { core::slice::from_raw_parts_mut(buffer.cast::<u8>(), bytes.min(u32::MAX as usize)) };
-        let (used, next) = listing::fill_buffer(world, entry, position, out).ok_or(Errno::EINVAL)?;
+        let out = unsafe {
+            core::slice::from_raw_parts_mut(buffer.cast::<u8>(), bytes.min(u32::MAX as usize))
+        };
+        let (used, next) =
+            listing::fill_buffer(world, entry, position, out).ok_or(Errno::EINVAL)?;
         sys::result(sys::lseek(descriptor, next as i64, SEEK_SET))?;
         Ok(used)
     })();
@@ -248,7 +281,9 @@ pub unsafe extern "C" fn getdents64(descriptor: c_int, buffer: *mut c_void, byte
             None => {
                 let arguments = [descriptor as usize, buffer as usize, bytes, 0, 0, 0];
                 // SAFETY: the kernel checks its pointers.
-                errno::from_kernel(unsafe { sys::syscall6(nr::__NR_getdents64 as usize, arguments) }) as isize
+                errno::from_kernel(unsafe {
+                    sys::syscall6(nr::__NR_getdents64 as usize, arguments)
+                }) as isize
             }
         },
     }
@@ -271,7 +306,13 @@ unsafe fn scan(
     }
     let mut list: *mut *mut Record = core::ptr::null_mut();
     let (mut used, mut room) = (0usize, 0usize);
-    let mut record = Record { d_ino: 0, d_off: 0, d_reclen: 0, d_type: 0, d_name: [0; 256] };
+    let mut record = Record {
+        d_ino: 0,
+        d_off: 0,
+        d_reclen: 0,
+        d_type: 0,
+        d_name: [0; 256],
+    };
     let mut position = 0;
     // SAFETY: memory of the C library, sized before it is written.
     unsafe {
@@ -289,7 +330,8 @@ unsafe fn scan(
             }
             if used == room {
                 room = (room * 2).max(16);
-                let larger = realloc(list.cast(), room * size_of::<*mut Record>()).cast::<*mut Record>();
+                let larger =
+                    realloc(list.cast(), room * size_of::<*mut Record>()).cast::<*mut Record>();
                 if larger.is_null() {
                     return out_of_memory(list, used);
                 }
@@ -300,7 +342,11 @@ unsafe fn scan(
             if copy.is_null() {
                 return out_of_memory(list, used);
             }
-            core::ptr::copy_nonoverlapping((&raw const record).cast::<u8>(), copy.cast::<u8>(), bytes);
+            core::ptr::copy_nonoverlapping(
+                (&raw const record).cast::<u8>(),
+                copy.cast::<u8>(),
+                bytes,
+            );
             list.add(used).write(copy);
             used += 1;
         }
@@ -339,7 +385,9 @@ pub unsafe extern "C" fn scandirat(
                 let compare = compare.map_or(core::ptr::null(), |compare| compare as *const c_void);
                 match (next::scandirat(), next::scandir()) {
                     (Some(real), _) => real(dirfd, path, names.cast(), filter, compare),
-                    (None, Some(real)) if dirfd == nr::AT_FDCWD => real(path, names.cast(), filter, compare),
+                    (None, Some(real)) if dirfd == nr::AT_FDCWD => {
+                        real(path, names.cast(), filter, compare)
+                    }
                     _ => errno::fail(Errno::ENOSYS),
                 }
             },

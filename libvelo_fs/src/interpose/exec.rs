@@ -87,14 +87,21 @@ pub unsafe extern "C" fn execv(path: *const c_char, argv: Strings) -> c_int {
 }
 
 /// execve(2) of a descriptor.
-unsafe fn exec_descriptor(descriptor: c_int, argv: Strings, envp: Strings, pass: impl FnOnce(Strings) -> c_int) -> c_int {
+unsafe fn exec_descriptor(
+    descriptor: c_int,
+    argv: Strings,
+    envp: Strings,
+    pass: impl FnOnce(Strings) -> c_int,
+) -> c_int {
     let mut environment = environment::Storage::new();
     // SAFETY: the caller's arrays.
     let envp = match unsafe { keep_velo(envp, &mut environment) } {
         Ok(envp) => envp,
         Err(error) => return errno::fail(error),
     };
-    let Some((world, entry)) = world::get().and_then(|world| Some((world, fd_table::served(descriptor)?))) else {
+    let Some((world, entry)) =
+        world::get().and_then(|world| Some((world, fd_table::served(descriptor)?)))
+    else {
         return pass(envp);
     };
     let mut path = [0u8; nr::PATH_MAX as usize];
@@ -116,15 +123,31 @@ pub unsafe extern "C" fn fexecve(descriptor: c_int, argv: Strings, envp: Strings
     // SAFETY: see the module above.
     unsafe {
         exec_descriptor(descriptor, argv, envp, |envp| {
-            next::fexecve().map_or_else(|| errno::fail(Errno::ENOSYS), |real| real(descriptor, argv, envp))
+            next::fexecve().map_or_else(
+                || errno::fail(Errno::ENOSYS),
+                |real| real(descriptor, argv, envp),
+            )
         })
     }
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn execveat(dirfd: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int) -> c_int {
+pub unsafe extern "C" fn execveat(
+    dirfd: c_int,
+    path: *const c_char,
+    argv: Strings,
+    envp: Strings,
+    flags: c_int,
+) -> c_int {
     let raw = |path: *const c_char, envp: Strings| {
-        let arguments = [dirfd as isize as usize, path as usize, argv as usize, envp as usize, flags as usize, 0];
+        let arguments = [
+            dirfd as isize as usize,
+            path as usize,
+            argv as usize,
+            envp as usize,
+            flags as usize,
+            0,
+        ];
         // SAFETY: the kernel checks its pointers.
         errno::from_kernel(unsafe { sys::syscall6(nr::__NR_execveat as usize, arguments) })
     };
@@ -153,7 +176,10 @@ unsafe extern "C" {
 
 /// Calls `attempt` with each place where `PATH` may have `name`, until it answers
 /// something; the error to report otherwise.
-pub(super) unsafe fn search_path<T>(name: &[u8], mut attempt: impl FnMut(*const c_char) -> Result<T, Errno>) -> Result<T, Errno> {
+pub(super) unsafe fn search_path<T>(
+    name: &[u8],
+    mut attempt: impl FnMut(*const c_char) -> Result<T, Errno>,
+) -> Result<T, Errno> {
     const SKIPPED: [i32; 5] = [2, 20, 116, 19, 110]; // ENOENT ENOTDIR ESTALE ENODEV ETIMEDOUT
     if name.is_empty() {
         return Err(Errno::ENOENT);
@@ -182,7 +208,11 @@ pub(super) unsafe fn search_path<T>(name: &[u8], mut attempt: impl FnMut(*const 
             answer => return answer,
         }
     }
-    Err(if refused { Errno::EACCES } else { Errno::ENOENT })
+    Err(if refused {
+        Errno::EACCES
+    } else {
+        Errno::ENOENT
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -196,7 +226,11 @@ pub unsafe extern "C" fn execvpe(name: *const c_char, argv: Strings, envp: Strin
             }
             Err(errno::last())
         };
-        let answer = if has_slash(name) { attempt(name) } else { search_path(bytes(name).unwrap_or(b""), attempt) };
+        let answer = if has_slash(name) {
+            attempt(name)
+        } else {
+            search_path(bytes(name).unwrap_or(b""), attempt)
+        };
         answer.unwrap_or_else(errno::fail)
     }
 }
@@ -255,18 +289,31 @@ variadic_stub!(execlp, EXECLP);
 variadic_stub!(execle, EXECLE);
 
 /// Reads the strings and executes. `registers` holds five, `stack` the rest.
-unsafe extern "C" fn exec_variadic(path: *const c_char, registers: Strings, stack: Strings, kind: u32) -> c_int {
+unsafe extern "C" fn exec_variadic(
+    path: *const c_char,
+    registers: Strings,
+    stack: Strings,
+    kind: u32,
+) -> c_int {
     const IN_REGISTERS: usize = 5;
     // SAFETY: the caller ends the strings with a NULL, so nothing past it is read
     // but, for execle, the environment right behind it.
     unsafe {
         let at = |number: usize| {
-            if number < IN_REGISTERS { *registers.add(number) } else { *stack.add(number - IN_REGISTERS) }
+            if number < IN_REGISTERS {
+                *registers.add(number)
+            } else {
+                *stack.add(number - IN_REGISTERS)
+            }
         };
         let count = (0..).take_while(|number| !at(*number).is_null()).count();
         let mut collected = StringArray::new();
         let from_registers = core::slice::from_raw_parts(registers, count.min(IN_REGISTERS));
-        let rest = if count > IN_REGISTERS { stack } else { core::ptr::null() };
+        let rest = if count > IN_REGISTERS {
+            stack
+        } else {
+            core::ptr::null()
+        };
         let argv = match collected.join(from_registers, rest, 0) {
             Ok(argv) => argv,
             Err(error) => return errno::fail(error),

@@ -92,7 +92,12 @@ pub unsafe extern "C" fn dup3(original: c_int, wanted: c_int, flags: c_int) -> c
     let duplicate = match next::dup3() {
         // SAFETY: see the module above.
         Some(real) => unsafe { real(original, wanted, flags) },
-        None => raw(nr::__NR_dup3, original as usize, wanted as usize, flags as usize),
+        None => raw(
+            nr::__NR_dup3,
+            original as usize,
+            wanted as usize,
+            flags as usize,
+        ),
     };
     note_duplicate(original, duplicate)
 }
@@ -111,7 +116,12 @@ pub unsafe extern "C" fn fcntl(descriptor: c_int, command: c_int, argument: usiz
     let answer = match next::fcntl() {
         // SAFETY: see the module above.
         Some(real) => unsafe { real(descriptor, command, argument) },
-        None => raw(nr::__NR_fcntl, descriptor as usize, command as usize, argument),
+        None => raw(
+            nr::__NR_fcntl,
+            descriptor as usize,
+            command as usize,
+            argument,
+        ),
     };
     note_fcntl(descriptor, command, answer)
 }

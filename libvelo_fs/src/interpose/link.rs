@@ -1,9 +1,9 @@
 //! readlink(2), realpath(3) and their twins; physical paths in `/proc` are shown
 //! as the virtual paths that they stand for.
 
-use super::reading;
+use super::{look_again, reading};
 use crate::fd_table::{self, Known};
-use crate::locate::{Where, is_bad, locate, second_look};
+use crate::locate::{Where, is_bad, locate};
 use crate::served::vnode;
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
@@ -38,7 +38,10 @@ pub(super) unsafe fn readlink_at(
     size: usize,
     pass: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    let options = Options { allow_empty: true, ..Options::NO_FOLLOW };
+    let options = Options {
+        allow_empty: true,
+        ..Options::NO_FOLLOW
+    };
     let serve = |world: &'static World, entry: Entry| {
         if size as isize <= 0 {
             return Err(Errno::EINVAL);
@@ -46,22 +49,43 @@ pub(super) unsafe fn readlink_at(
         if !vnode(world, entry)?.is_symlink() {
             return Err(Errno::EINVAL);
         }
-        let target = world.manifest(entry.mount).and_then(|manifest| manifest.symlink_target(entry.index));
+        let target = world
+            .manifest(entry.mount)
+            .and_then(|manifest| manifest.symlink_target(entry.index));
         // SAFETY: the caller's buffer.
         unsafe { copy_out(target.ok_or(Errno::EIO)?, buffer, size) }
     };
     // SAFETY: see the module above.
     unsafe {
-        reading(Family::Readlink, dirfd, path, options, serve, |dirfd, path| {
-            let bytes = pass(dirfd, path);
-            if bytes > 0 { show_virtual(dirfd, path, buffer, bytes, size) } else { bytes }
-        })
+        reading(
+            Family::Readlink,
+            dirfd,
+            path,
+            options,
+            serve,
+            |dirfd, path| {
+                let bytes = pass(dirfd, path);
+                if bytes > 0 {
+                    show_virtual(dirfd, path, buffer, bytes, size)
+                } else {
+                    bytes
+                }
+            },
+        )
     }
 }
 
 /// Replaces a physical path in the caller's buffer, as links in `/proc` have it.
-unsafe fn show_virtual(dirfd: c_int, path: *const c_char, buffer: *mut c_char, bytes: c_int, size: usize) -> c_int {
-    let Some(world) = world::get() else { return bytes };
+unsafe fn show_virtual(
+    dirfd: c_int,
+    path: *const c_char,
+    buffer: *mut c_char,
+    bytes: c_int,
+    size: usize,
+) -> c_int {
+    let Some(world) = world::get() else {
+        return bytes;
+    };
     // SAFETY: the kernel has just written that many bytes there.
     let head = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), bytes as usize) };
     let matches = |prefix: &[u8]| head.iter().zip(prefix).all(|(a, b)| a == b);
@@ -69,10 +93,16 @@ unsafe fn show_virtual(dirfd: c_int, path: *const c_char, buffer: *mut c_char, b
         return bytes;
     }
     let mut physical = [0; PATH_BYTES];
-    let Ok(length) = sys::readlinkat(dirfd, path, &mut physical) else { return bytes };
-    let entry = physical.get(..length).and_then(|text| entry_of_physical(world, path, text));
+    let Ok(length) = sys::readlinkat(dirfd, path, &mut physical) else {
+        return bytes;
+    };
+    let entry = physical
+        .get(..length)
+        .and_then(|text| entry_of_physical(world, path, text));
     let mut shown = [0; PATH_BYTES];
-    let Some(length) = entry.and_then(|entry| world.virtual_path(entry, &mut shown)) else { return bytes };
+    let Some(length) = entry.and_then(|entry| world.virtual_path(entry, &mut shown)) else {
+        return bytes;
+    };
     // SAFETY: the caller's buffer.
     unsafe { copy_out(shown.get(..length).unwrap_or(b""), buffer, size) }.unwrap_or(bytes)
 }
@@ -82,8 +112,11 @@ unsafe fn show_virtual(dirfd: c_int, path: *const c_char, buffer: *mut c_char, b
 fn entry_of_physical(world: &'static World, link: *const c_char, physical: &[u8]) -> Option<Entry> {
     // SAFETY: the kernel has accepted the string.
     let link = unsafe { crate::locate::bytes(link) }?;
-    let digits = link.strip_prefix(b"/proc/self/fd/").or_else(|| link.strip_prefix(b"/dev/fd/"));
-    let descriptor = digits.and_then(|digits| core::str::from_utf8(digits).ok()?.parse::<c_int>().ok());
+    let digits = link
+        .strip_prefix(b"/proc/self/fd/")
+        .or_else(|| link.strip_prefix(b"/dev/fd/"));
+    let descriptor =
+        digits.and_then(|digits| core::str::from_utf8(digits).ok()?.parse::<c_int>().ok());
     if let Some(Known::Served(entry)) = descriptor.map(fd_table::get) {
         return Some(entry);
     }
@@ -91,7 +124,14 @@ fn entry_of_physical(world: &'static World, link: *const c_char, physical: &[u8]
 }
 
 fn raw(dirfd: c_int, path: *const c_char, buffer: *mut c_char, size: usize) -> c_int {
-    let arguments = [dirfd as isize as usize, path as usize, buffer as usize, size, 0, 0];
+    let arguments = [
+        dirfd as isize as usize,
+        path as usize,
+        buffer as usize,
+        size,
+        0,
+        0,
+    ];
     // SAFETY: the kernel checks its pointers.
     errno::from_kernel(unsafe { sys::syscall6(nr::__NR_readlinkat as usize, arguments) })
 }
@@ -106,29 +146,51 @@ pub unsafe extern "C" fn readlink(path: *const c_char, buffer: *mut c_char, size
     }
     // SAFETY: see the module above.
     let bytes = unsafe {
-        readlink_at(nr::AT_FDCWD, path, buffer, size, |_, path| match next::readlink() {
-            Some(real) => real(path, buffer, size) as c_int,
-            None => raw(nr::AT_FDCWD, path, buffer, size),
-        })
+        readlink_at(
+            nr::AT_FDCWD,
+            path,
+            buffer,
+            size,
+            |_, path| match next::readlink() {
+                Some(real) => real(path, buffer, size) as c_int,
+                None => raw(nr::AT_FDCWD, path, buffer, size),
+            },
+        )
     };
     bytes as isize
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn readlinkat(dirfd: c_int, path: *const c_char, buffer: *mut c_char, size: usize) -> isize {
+pub unsafe extern "C" fn readlinkat(
+    dirfd: c_int,
+    path: *const c_char,
+    buffer: *mut c_char,
+    size: usize,
+) -> isize {
     // SAFETY: see the module above.
     let bytes = unsafe {
-        readlink_at(dirfd, path, buffer, size, |dirfd, path| match next::readlinkat() {
-            Some(real) => real(dirfd, path, buffer, size) as c_int,
-            None => raw(dirfd, path, buffer, size),
-        })
+        readlink_at(
+            dirfd,
+            path,
+            buffer,
+            size,
+            |dirfd, path| match next::readlinkat() {
+                Some(real) => real(dirfd, path, buffer, size) as c_int,
+                None => raw(dirfd, path, buffer, size),
+            },
+        )
     };
     bytes as isize
 }
 
 /// The fortified twins end the process where the buffer is smaller than said.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __readlink_chk(path: *const c_char, buffer: *mut c_char, size: usize, room: usize) -> isize {
+pub unsafe extern "C" fn __readlink_chk(
+    path: *const c_char,
+    buffer: *mut c_char,
+    size: usize,
+    room: usize,
+) -> isize {
     if size > room {
         fortify_failure();
     }
@@ -154,7 +216,9 @@ pub unsafe extern "C" fn __readlinkat_chk(
 /// As the C library: a message and an abort (feature_test_macros(7), `_FORTIFY_SOURCE`).
 #[cold]
 pub(super) fn fortify_failure() -> ! {
-    crate::message::say(&crate::message::Line::new().text(b"*** buffer overflow detected ***: terminated"));
+    crate::message::say(
+        &crate::message::Line::new().text(b"*** buffer overflow detected ***: terminated"),
+    );
     sys::abort()
 }
 
@@ -162,7 +226,11 @@ pub(super) fn fortify_failure() -> ! {
 pub(super) unsafe fn give_string(text: &[u8], out: *mut c_char) -> *mut c_char {
     // SAFETY: the caller's buffer holds PATH_MAX bytes (realpath(3)).
     unsafe {
-        let out = if out.is_null() { malloc(text.len() + 1).cast() } else { out };
+        let out = if out.is_null() {
+            malloc(text.len() + 1).cast()
+        } else {
+            out
+        };
         if out.is_null() {
             return errno::fail_null(Errno::ENOMEM);
         }
@@ -174,7 +242,10 @@ pub(super) unsafe fn give_string(text: &[u8], out: *mut c_char) -> *mut c_char {
 
 unsafe fn give_virtual(world: &'static World, entry: Entry, out: *mut c_char) -> *mut c_char {
     let mut path = [0; PATH_BYTES];
-    match world.virtual_path(entry, &mut path).and_then(|bytes| path.get(..bytes)) {
+    match world
+        .virtual_path(entry, &mut path)
+        .and_then(|bytes| path.get(..bytes))
+    {
         // SAFETY: passed on to the caller.
         Some(path) => unsafe { give_string(path, out) },
         None => errno::fail_null(Errno::ENAMETOOLONG),
@@ -184,7 +255,8 @@ unsafe fn give_virtual(world: &'static World, entry: Entry, out: *mut c_char) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realpath(path: *const c_char, out: *mut c_char) -> *mut c_char {
     // SAFETY: see the module above.
-    let pass = |path| unsafe { next::realpath().map_or(core::ptr::null_mut(), |real| real(path, out)) };
+    let pass =
+        |path| unsafe { next::realpath().map_or(core::ptr::null_mut(), |real| real(path, out)) };
     let mut scratch = PathBuffer::new();
     // SAFETY: the caller's C string.
     let place = unsafe { locate(nr::AT_FDCWD, path, Options::FOLLOW, &mut scratch) };
@@ -209,13 +281,15 @@ pub unsafe extern "C" fn realpath(path: *const c_char, out: *mut c_char) -> *mut
         Where::Kernel => {
             count(Family::Readlink, Outcome::PassedOutside);
             let answer = pass(path);
-            if !answer.is_null() || !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
-                return answer;
-            }
-            let mut scratch = PathBuffer::new();
             // SAFETY: the caller's C string and buffer.
             unsafe {
-                match second_look(nr::AT_FDCWD, path, Options::FOLLOW, &mut scratch) {
+                match look_again(
+                    answer.is_null(),
+                    Family::Readlink,
+                    nr::AT_FDCWD,
+                    path,
+                    Options::FOLLOW,
+                ) {
                     Some((world, entry)) => give_virtual(world, entry, out),
                     None => answer,
                 }
@@ -225,7 +299,11 @@ pub unsafe extern "C" fn realpath(path: *const c_char, out: *mut c_char) -> *mut
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __realpath_chk(path: *const c_char, out: *mut c_char, room: usize) -> *mut c_char {
+pub unsafe extern "C" fn __realpath_chk(
+    path: *const c_char,
+    out: *mut c_char,
+    room: usize,
+) -> *mut c_char {
     if room < PATH_BYTES {
         fortify_failure();
     }

@@ -11,7 +11,10 @@ use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
 use crate::{arena, next};
 use core::ffi::{c_char, c_int, c_void};
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::{Acquire, Relaxed, Release}};
+use core::sync::atomic::{
+    AtomicPtr, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use linux_raw_sys::general as nr;
 use velo_core::resolve::{Options, PathBuffer};
 
@@ -57,13 +60,19 @@ pub unsafe extern "C" fn dlmopen(space: isize, path: *const c_char, flags: c_int
 unsafe extern "C" fn prepare_dlopen(path: *const c_char) -> Call {
     let function = next::dlopen().map_or(nothing as *const c_void, |real| real as *const c_void);
     // SAFETY: the caller's C string.
-    Call { path: unsafe { physical(path) }, function }
+    Call {
+        path: unsafe { physical(path) },
+        function,
+    }
 }
 
 unsafe extern "C" fn prepare_dlmopen(path: *const c_char) -> Call {
     let function = next::dlmopen().map_or(nothing as *const c_void, |real| real as *const c_void);
     // SAFETY: the caller's C string.
-    Call { path: unsafe { physical(path) }, function }
+    Call {
+        path: unsafe { physical(path) },
+        function,
+    }
 }
 
 /// Stands in where no loader function exists.
@@ -83,15 +92,23 @@ unsafe fn physical(path: *const c_char) -> *const c_char {
             Where::Served(world, entry) => Some((world, entry)),
             Where::KernelAt(rewritten) => {
                 count(Family::Loader, Outcome::PassedRewritten);
-                return arena::keep(&[rewritten.to_bytes()]).map_or(path, |kept| kept.as_ptr().cast());
+                return arena::keep(&[rewritten.to_bytes()])
+                    .map_or(path, |kept| kept.as_ptr().cast());
             }
-            Where::Kernel => second_look(nr::AT_FDCWD, path, Options::FOLLOW, &mut PathBuffer::new()),
+            Where::Kernel => second_look(nr::AT_FDCWD, path, Options::FOLLOW),
             // The loader finds nothing there either and says so in its own words.
             Where::Absent { .. } | Where::Failed(_) => None,
         }
     };
     let interned = found.and_then(|(world, entry)| intern(world, entry));
-    count(Family::Loader, if interned.is_some() { Outcome::Served } else { Outcome::PassedOutside });
+    count(
+        Family::Loader,
+        if interned.is_some() {
+            Outcome::Served
+        } else {
+            Outcome::PassedOutside
+        },
+    );
     interned.unwrap_or(path)
 }
 
@@ -102,8 +119,12 @@ struct Slot {
     path: AtomicPtr<c_char>,
 }
 
-static SLOTS: [Slot; INTERNED] =
-    [const { Slot { key: AtomicU64::new(0), path: AtomicPtr::new(core::ptr::null_mut()) } }; INTERNED];
+static SLOTS: [Slot; INTERNED] = [const {
+    Slot {
+        key: AtomicU64::new(0),
+        path: AtomicPtr::new(core::ptr::null_mut()),
+    }
+}; INTERNED];
 
 /// The physical path of a library, kept: a process loads the same few again and again.
 fn intern(world: &'static World, entry: Entry) -> Option<*const c_char> {

@@ -5,7 +5,10 @@
 //! kernel where there is none. Every function has the C signature of its
 //! namesake, and the caller keeps that function's contract; that is the safety
 //! argument of every `extern "C"` function here, so they are not repeated.
-#![allow(clippy::missing_safety_doc, reason = "the contract is the C function's own, see above")]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "the contract is the C function's own, see above"
+)]
 
 mod access;
 mod change;
@@ -54,7 +57,7 @@ unsafe fn reading(
     dirfd: c_int,
     path: *const c_char,
     options: Options,
-    serve: impl FnOnce(&'static World, Entry) -> Result<c_int, Errno>,
+    serve: impl Fn(&'static World, Entry) -> Result<c_int, Errno>,
     pass: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
     let mut scratch = PathBuffer::new();
@@ -65,16 +68,9 @@ unsafe fn reading(
         Where::Kernel => {
             stats::count(family, Outcome::PassedOutside);
             let answer = pass(dirfd, path);
-            if answer != -1 || !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
-                return answer;
-            }
-            let mut scratch = PathBuffer::new();
-            // SAFETY: as above.
-            match unsafe { second_look(dirfd, path, options, &mut scratch) } {
-                Some((world, entry)) => {
-                    stats::count(family, Outcome::ServedSecondLook);
-                    serve(world, entry).unwrap_or_else(errno::fail)
-                }
+            // SAFETY: passed on to the caller.
+            match unsafe { look_again(answer == -1, family, dirfd, path, options) } {
+                Some((world, entry)) => serve(world, entry).unwrap_or_else(errno::fail),
                 None => answer,
             }
         }
@@ -85,6 +81,28 @@ unsafe fn reading(
         Where::Absent { .. } => finish(family, Err(Errno::ENOENT)),
         Where::Failed(error) => finish(family, Err(error)),
     }
+}
+
+/// What a call that the kernel answered turns out to mean, if it `failed` for want
+/// of the path and symlinks of the kernel's lead into a mount.
+///
+/// # Safety
+/// `path` is a C string or a bad pointer.
+#[inline(always)]
+unsafe fn look_again(
+    failed: bool,
+    family: Family,
+    dirfd: c_int,
+    path: *const c_char,
+    options: Options,
+) -> Option<(&'static World, Entry)> {
+    if !failed || !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
+        return None;
+    }
+    // SAFETY: passed on to the caller.
+    let found = unsafe { second_look(dirfd, path, options) }?;
+    stats::count(family, Outcome::ServedSecondLook);
+    Some(found)
 }
 
 /// The C answer of a served call.
@@ -136,14 +154,22 @@ unsafe fn ancestor(dirfd: c_int, path: *const c_char) -> Option<Known> {
     let base = base.strip_suffix(b"/").unwrap_or(base);
     let mut end = base.len();
     buffer.get_mut(..end)?.copy_from_slice(base);
-    for component in path.split(|byte| *byte == b'/').filter(|component| !matches!(*component, b"" | b".")) {
+    for component in path
+        .split(|byte| *byte == b'/')
+        .filter(|component| !matches!(*component, b"" | b"."))
+    {
         if component == b".." {
             return None;
         }
         *buffer.get_mut(end)? = b'/';
-        buffer.get_mut(end + 1..end + 1 + component.len())?.copy_from_slice(component);
+        buffer
+            .get_mut(end + 1..end + 1 + component.len())?
+            .copy_from_slice(component);
         end += 1 + component.len();
     }
     let mount = world.mount_below(buffer.get(..end)?)?;
-    Some(Known::Ancestor { mount, bytes: end as u32 })
+    Some(Known::Ancestor {
+        mount,
+        bytes: end as u32,
+    })
 }

@@ -1,10 +1,11 @@
 //! open(2), openat(2), creat(2) and their twins.
 
-use super::note_passed;
+use super::{look_again, note_passed};
 use crate::fd_table::{self, Known};
-use crate::locate::{User, Where, locate, second_look};
+use crate::locate::{User, Where, locate};
 use crate::served;
 use crate::stats::{Family, Outcome, count};
+use crate::world::{Entry, World};
 use crate::{errno, next, sys};
 use core::ffi::{c_char, c_int, c_uint};
 use linux_raw_sys::general as nr;
@@ -15,7 +16,18 @@ use velo_core::resolve::{Options, PathBuffer};
 fn options_of(flags: c_int) -> Options {
     let exclusive = nr::O_CREAT | nr::O_EXCL;
     let stops = flags as u32 & nr::O_NOFOLLOW != 0 || flags as u32 & exclusive == exclusive;
-    if stops { Options::NO_FOLLOW } else { Options::FOLLOW }
+    if stops {
+        Options::NO_FOLLOW
+    } else {
+        Options::FOLLOW
+    }
+}
+
+/// Opens a served entry and notes what the descriptor is.
+fn open_entry(world: &'static World, entry: Entry, flags: c_int) -> Result<c_int, Errno> {
+    let descriptor = served::open(world, entry, flags, &User::effective())?;
+    fd_table::set(descriptor, Known::Served(entry));
+    Ok(descriptor)
 }
 
 /// Opens `path`; `pass` opens what is the kernel's.
@@ -33,13 +45,7 @@ pub(super) unsafe fn open_at(
     // SAFETY: passed on to the caller.
     let place = unsafe { locate(dirfd, path, options, &mut scratch) };
     match place {
-        Where::Served(world, entry) => {
-            let opened = served::open(world, entry, flags, &User::effective());
-            if let Ok(descriptor) = opened {
-                fd_table::set(descriptor, Known::Served(entry));
-            }
-            super::finish(Family::Open, opened)
-        }
+        Where::Served(world, entry) => super::finish(Family::Open, open_entry(world, entry, flags)),
         Where::Kernel => {
             count(Family::Open, Outcome::PassedOutside);
             let opened = pass(dirfd, path);
@@ -48,21 +54,10 @@ pub(super) unsafe fn open_at(
                 unsafe { note_passed(dirfd, path, opened) };
                 return opened;
             }
-            if !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
-                return opened;
-            }
-            let mut scratch = PathBuffer::new();
             // SAFETY: passed on to the caller.
-            let Some((world, entry)) = (unsafe { second_look(dirfd, path, options, &mut scratch) }) else {
-                return opened;
-            };
-            count(Family::Open, Outcome::ServedSecondLook);
-            match served::open(world, entry, flags, &User::effective()) {
-                Ok(descriptor) => {
-                    fd_table::set(descriptor, Known::Served(entry));
-                    descriptor
-                }
-                Err(error) => errno::fail(error),
+            match unsafe { look_again(true, Family::Open, dirfd, path, options) } {
+                Some((world, entry)) => open_entry(world, entry, flags).unwrap_or_else(errno::fail),
+                None => opened,
             }
         }
         Where::KernelAt(path) => {
@@ -127,9 +122,11 @@ pub unsafe extern "C" fn __open64(path: *const c_char, flags: c_int, mode: c_uin
 pub unsafe extern "C" fn __open_2(path: *const c_char, flags: c_int) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        open_at(nr::AT_FDCWD, path, flags, |_, path| match next::__open_2() {
-            Some(real) => real(path, flags),
-            None => raw(nr::AT_FDCWD, path, flags, 0),
+        open_at(nr::AT_FDCWD, path, flags, |_, path| {
+            match next::__open_2() {
+                Some(real) => real(path, flags),
+                None => raw(nr::AT_FDCWD, path, flags, 0),
+            }
         })
     }
 }
@@ -141,7 +138,12 @@ pub unsafe extern "C" fn __open64_2(path: *const c_char, flags: c_int) -> c_int 
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+pub unsafe extern "C" fn openat(
+    dirfd: c_int,
+    path: *const c_char,
+    flags: c_int,
+    mode: c_uint,
+) -> c_int {
     // SAFETY: see the module above.
     unsafe {
         open_at(dirfd, path, flags, |dirfd, path| match next::openat() {
@@ -152,7 +154,12 @@ pub unsafe extern "C" fn openat(dirfd: c_int, path: *const c_char, flags: c_int,
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn openat64(dirfd: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+pub unsafe extern "C" fn openat64(
+    dirfd: c_int,
+    path: *const c_char,
+    flags: c_int,
+    mode: c_uint,
+) -> c_int {
     // SAFETY: the same on 64-bit machines.
     unsafe { openat(dirfd, path, flags, mode) }
 }
@@ -195,9 +202,21 @@ pub unsafe extern "C" fn creat64(path: *const c_char, mode: c_uint) -> c_int {
 /// openat2(2), which the C library has no name for; it comes through `syscall()`.
 /// A served path with `resolve` restrictions is refused with ENOSYS, the answer on
 /// which every caller has a way without them.
-pub(super) unsafe fn openat2(dirfd: c_int, path: *const c_char, how: *const nr::open_how, bytes: usize) -> c_int {
+pub(super) unsafe fn openat2(
+    dirfd: c_int,
+    path: *const c_char,
+    how: *const nr::open_how,
+    bytes: usize,
+) -> c_int {
     let raw = |dirfd: c_int, path: *const c_char| {
-        let arguments = [dirfd as isize as usize, path as usize, how as usize, bytes, 0, 0];
+        let arguments = [
+            dirfd as isize as usize,
+            path as usize,
+            how as usize,
+            bytes,
+            0,
+            0,
+        ];
         // SAFETY: the kernel checks its pointers.
         errno::from_kernel(unsafe { sys::syscall6(nr::__NR_openat2 as usize, arguments) })
     };

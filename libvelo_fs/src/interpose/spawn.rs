@@ -5,17 +5,24 @@
 use super::exec::search_path;
 use crate::environment::{self, keep_velo};
 use crate::locate::{Where, bytes, locate};
+use crate::next;
 use crate::next::Strings;
 use crate::program::{self, Program, find, find_again, has_slash};
 use crate::served;
 use crate::stats::{Family, Outcome, count};
-use crate::next;
 use core::ffi::{c_char, c_int, c_uint, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::resolve::{EXECUTE, Options, PathBuffer};
 
-type Spawn = unsafe extern "C" fn(*mut c_int, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int;
+type Spawn = unsafe extern "C" fn(
+    *mut c_int,
+    *const c_char,
+    *const c_void,
+    *const c_void,
+    Strings,
+    Strings,
+) -> c_int;
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_spawn(
@@ -26,7 +33,9 @@ pub unsafe extern "C" fn posix_spawn(
     argv: Strings,
     envp: Strings,
 ) -> c_int {
-    let Some(real) = next::posix_spawn() else { return Errno::ENOSYS.0 };
+    let Some(real) = next::posix_spawn() else {
+        return Errno::ENOSYS.0;
+    };
     // SAFETY: see the module above.
     unsafe { spawn(real, process, path, actions, attributes, argv, envp) }
 }
@@ -50,10 +59,17 @@ unsafe fn spawn(
         };
         let start = |program: &Program| match program {
             Program::AsGiven => real(process, path, actions, attributes, argv, envp),
-            Program::At(physical) => real(process, physical.as_ptr(), actions, attributes, argv, envp),
-            Program::Interpreter(physical, arguments) => {
-                real(process, physical.as_ptr(), actions, attributes, *arguments, envp)
+            Program::At(physical) => {
+                real(process, physical.as_ptr(), actions, attributes, argv, envp)
             }
+            Program::Interpreter(physical, arguments) => real(
+                process,
+                physical.as_ptr(),
+                actions,
+                attributes,
+                *arguments,
+                envp,
+            ),
         };
         match find(nr::AT_FDCWD, path, argv, &mut storage) {
             Ok(Program::AsGiven) => {
@@ -92,7 +108,9 @@ pub unsafe extern "C" fn posix_spawnp(
     // SAFETY: see the module above.
     unsafe {
         if crate::world::get().is_none() {
-            let Some(real) = next::posix_spawnp() else { return Errno::ENOSYS.0 };
+            let Some(real) = next::posix_spawnp() else {
+                return Errno::ENOSYS.0;
+            };
             return real(process, name, actions, attributes, argv, envp);
         }
         if has_slash(name) {
@@ -136,14 +154,21 @@ pub unsafe extern "C" fn posix_spawn_file_actions_addopen(
     flags: c_int,
     mode: c_uint,
 ) -> c_int {
-    let Some(real) = next::posix_spawn_file_actions_addopen() else { return Errno::ENOSYS.0 };
+    let Some(real) = next::posix_spawn_file_actions_addopen() else {
+        return Errno::ENOSYS.0;
+    };
     // SAFETY: see the module above.
     unsafe { child_path(path, |path| real(actions, descriptor, path, flags, mode)) }
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn posix_spawn_file_actions_addchdir_np(actions: *mut c_void, path: *const c_char) -> c_int {
-    let Some(real) = next::posix_spawn_file_actions_addchdir_np() else { return Errno::ENOSYS.0 };
+pub unsafe extern "C" fn posix_spawn_file_actions_addchdir_np(
+    actions: *mut c_void,
+    path: *const c_char,
+) -> c_int {
+    let Some(real) = next::posix_spawn_file_actions_addchdir_np() else {
+        return Errno::ENOSYS.0;
+    };
     // SAFETY: see the module above.
     unsafe { child_path(path, |path| real(actions, path)) }
 }

@@ -49,10 +49,16 @@ fn raw_stat(dirfd: c_int, path: *const c_char, out: *mut Stat, flags: u32) -> c_
 pub unsafe extern "C" fn stat(path: *const c_char, out: *mut Stat) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        stat_at(nr::AT_FDCWD, path, out, Options::FOLLOW, |_, path| match next::stat() {
-            Some(real) => real(path, out),
-            None => raw_stat(nr::AT_FDCWD, path, out, 0),
-        })
+        stat_at(
+            nr::AT_FDCWD,
+            path,
+            out,
+            Options::FOLLOW,
+            |_, path| match next::stat() {
+                Some(real) => real(path, out),
+                None => raw_stat(nr::AT_FDCWD, path, out, 0),
+            },
+        )
     }
 }
 
@@ -66,10 +72,16 @@ pub unsafe extern "C" fn stat64(path: *const c_char, out: *mut Stat) -> c_int {
 pub unsafe extern "C" fn lstat(path: *const c_char, out: *mut Stat) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        stat_at(nr::AT_FDCWD, path, out, Options::NO_FOLLOW, |_, path| match next::lstat() {
-            Some(real) => real(path, out),
-            None => raw_stat(nr::AT_FDCWD, path, out, nr::AT_SYMLINK_NOFOLLOW),
-        })
+        stat_at(
+            nr::AT_FDCWD,
+            path,
+            out,
+            Options::NO_FOLLOW,
+            |_, path| match next::lstat() {
+                Some(real) => real(path, out),
+                None => raw_stat(nr::AT_FDCWD, path, out, nr::AT_SYMLINK_NOFOLLOW),
+            },
+        )
     }
 }
 
@@ -84,11 +96,17 @@ const FSTATAT_FLAGS: u32 = nr::AT_SYMLINK_NOFOLLOW | nr::AT_NO_AUTOMOUNT | nr::A
 /// Whether a `*at` call means its descriptor itself.
 unsafe fn means_descriptor(path: *const c_char, flags: c_int) -> bool {
     // SAFETY: a C string, or a bad pointer, of which only NULL counts as empty.
-    flags as u32 & nr::AT_EMPTY_PATH != 0 && (path.is_null() || (!is_bad(path) && unsafe { *path } == 0))
+    flags as u32 & nr::AT_EMPTY_PATH != 0
+        && (path.is_null() || (!is_bad(path) && unsafe { *path } == 0))
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fstatat(dirfd: c_int, path: *const c_char, out: *mut Stat, flags: c_int) -> c_int {
+pub unsafe extern "C" fn fstatat(
+    dirfd: c_int,
+    path: *const c_char,
+    out: *mut Stat,
+    flags: c_int,
+) -> c_int {
     let pass = |dirfd, path| match next::fstatat() {
         // SAFETY: the caller's arguments.
         Some(real) => unsafe { real(dirfd, path, out, flags) },
@@ -107,7 +125,12 @@ pub unsafe extern "C" fn fstatat(dirfd: c_int, path: *const c_char, out: *mut St
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fstatat64(dirfd: c_int, path: *const c_char, out: *mut Stat, flags: c_int) -> c_int {
+pub unsafe extern "C" fn fstatat64(
+    dirfd: c_int,
+    path: *const c_char,
+    out: *mut Stat,
+    flags: c_int,
+) -> c_int {
     // SAFETY: the same structure on 64-bit machines.
     unsafe { fstatat(dirfd, path, out, flags) }
 }
@@ -115,7 +138,10 @@ pub unsafe extern "C" fn fstatat64(dirfd: c_int, path: *const c_char, out: *mut 
 /// The entry behind a descriptor, and nothing if the kernel says it is something else.
 fn served_descriptor(descriptor: c_int) -> Option<(&'static world::World, world::Entry)> {
     let world = world::get()?;
-    if matches!(fd_table::get(descriptor), Known::Foreign | Known::Ancestor { .. }) {
+    if matches!(
+        fd_table::get(descriptor),
+        Known::Foreign | Known::Ancestor { .. }
+    ) {
         return None;
     }
     let status = sys::fstat_of(descriptor).ok()?;
@@ -216,7 +242,11 @@ pub unsafe extern "C" fn __fxstat(version: c_int, descriptor: c_int, out: *mut S
             Some(real) => real(version, descriptor, out),
             None => errno::from_kernel(sys::fstat(descriptor, out)),
         };
-        if STAT_VERSIONS.contains(&version) { fstat_with(descriptor, out, pass) } else { pass() }
+        if STAT_VERSIONS.contains(&version) {
+            fstat_with(descriptor, out, pass)
+        } else {
+            pass()
+        }
     }
 }
 
@@ -268,7 +298,13 @@ const STATX_FLAGS: u32 = FSTATAT_FLAGS | nr::AT_STATX_FORCE_SYNC | nr::AT_STATX_
 const STATX_RESERVED: u32 = 1 << 31;
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn statx(dirfd: c_int, path: *const c_char, flags: c_int, mask: c_uint, out: *mut Statx) -> c_int {
+pub unsafe extern "C" fn statx(
+    dirfd: c_int,
+    path: *const c_char,
+    flags: c_int,
+    mask: c_uint,
+    out: *mut Statx,
+) -> c_int {
     let pass = |dirfd: c_int, path: *const c_char| match next::statx() {
         // SAFETY: the caller's arguments.
         Some(real) => unsafe { real(dirfd, path, flags, mask, out) },
@@ -279,8 +315,21 @@ pub unsafe extern "C" fn statx(dirfd: c_int, path: *const c_char, flags: c_int, 
     unsafe { statx_with(dirfd, path, flags, mask, out, pass) }
 }
 
-unsafe fn raw_statx(dirfd: c_int, path: *const c_char, flags: c_int, mask: c_uint, out: *mut Statx) -> isize {
-    let arguments = [dirfd as isize as usize, path as usize, flags as usize, mask as usize, out as usize, 0];
+unsafe fn raw_statx(
+    dirfd: c_int,
+    path: *const c_char,
+    flags: c_int,
+    mask: c_uint,
+    out: *mut Statx,
+) -> isize {
+    let arguments = [
+        dirfd as isize as usize,
+        path as usize,
+        flags as usize,
+        mask as usize,
+        out as usize,
+        0,
+    ];
     // SAFETY: the kernel checks its pointers.
     unsafe { sys::syscall6(nr::__NR_statx as usize, arguments) }
 }

@@ -1,8 +1,9 @@
 //! fopen(3), freopen(3), fclose(3): the C library opens and closes inside, past
 //! our other hooks, so streams are hooked by name.
 
+use super::look_again;
 use crate::fd_table::{self, Known};
-use crate::locate::{User, Where, locate, second_look};
+use crate::locate::{User, Where, locate};
 use crate::served::{may_read, report_missing, vnode, with_kernel_path};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
@@ -44,7 +45,11 @@ unsafe fn open_served(
         return Err(Errno::EEXIST);
     }
     if mode.writes {
-        return Err(if vnode.is_dir() { Errno::EISDIR } else { Errno::EROFS });
+        return Err(if vnode.is_dir() {
+            Errno::EISDIR
+        } else {
+            Errno::EROFS
+        });
     }
     if !may_read(world, entry, &vnode, &User::effective())? {
         return Err(Errno::EACCES);
@@ -77,15 +82,25 @@ unsafe fn open_stream(
     open: impl Fn(*const c_char) -> *mut c_void,
 ) -> *mut c_void {
     // SAFETY: the caller's C strings.
-    let Some(wanted) = (unsafe { mode_of(mode) }) else { return open(path) };
-    let options = if wanted.exclusive { Options::NO_FOLLOW } else { Options::FOLLOW };
+    let Some(wanted) = (unsafe { mode_of(mode) }) else {
+        return open(path);
+    };
+    let options = if wanted.exclusive {
+        Options::NO_FOLLOW
+    } else {
+        Options::FOLLOW
+    };
     let mut scratch = PathBuffer::new();
     // SAFETY: the caller's C string.
     let place = unsafe { locate(nr::AT_FDCWD, path, options, &mut scratch) };
     let answer = match place {
         // SAFETY: `open` takes any path.
         Where::Served(world, entry) => unsafe { open_served(world, entry, wanted, open) },
-        Where::Absent { .. } => Err(if wanted.creates { Errno::EROFS } else { Errno::ENOENT }),
+        Where::Absent { .. } => Err(if wanted.creates {
+            Errno::EROFS
+        } else {
+            Errno::ENOENT
+        }),
         Where::Failed(error) => Err(error),
         Where::KernelAt(path) => {
             count(Family::Open, Outcome::PassedRewritten);
@@ -94,13 +109,11 @@ unsafe fn open_stream(
         Where::Kernel => {
             count(Family::Open, Outcome::PassedOutside);
             let stream = open(path);
-            if !stream.is_null() || !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
-                return opened(stream);
-            }
-            let mut scratch = PathBuffer::new();
             // SAFETY: the caller's C string.
-            let Some((world, entry)) = (unsafe { second_look(nr::AT_FDCWD, path, options, &mut scratch) }) else {
-                return stream;
+            let again =
+                unsafe { look_again(stream.is_null(), Family::Open, nr::AT_FDCWD, path, options) };
+            let Some((world, entry)) = again else {
+                return opened(stream);
             };
             // SAFETY: `open` takes any path.
             unsafe { open_served(world, entry, wanted, open) }
@@ -128,7 +141,9 @@ fn opened(stream: *mut c_void) -> *mut c_void {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fopen(path: *const c_char, mode: *const c_char) -> *mut c_void {
-    let Some(real) = next::fopen() else { return errno::fail_null(Errno::ENOSYS) };
+    let Some(real) = next::fopen() else {
+        return errno::fail_null(Errno::ENOSYS);
+    };
     // SAFETY: see the module above.
     unsafe { open_stream(path, mode, |path| real(path, mode)) }
 }
@@ -140,8 +155,14 @@ pub unsafe extern "C" fn fopen64(path: *const c_char, mode: *const c_char) -> *m
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn freopen(path: *const c_char, mode: *const c_char, stream: *mut c_void) -> *mut c_void {
-    let Some(real) = next::freopen() else { return errno::fail_null(Errno::ENOSYS) };
+pub unsafe extern "C" fn freopen(
+    path: *const c_char,
+    mode: *const c_char,
+    stream: *mut c_void,
+) -> *mut c_void {
+    let Some(real) = next::freopen() else {
+        return errno::fail_null(Errno::ENOSYS);
+    };
     // SAFETY: see the module above.
     unsafe {
         if path.is_null() {
@@ -153,14 +174,20 @@ pub unsafe extern "C" fn freopen(path: *const c_char, mode: *const c_char, strea
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn freopen64(path: *const c_char, mode: *const c_char, stream: *mut c_void) -> *mut c_void {
+pub unsafe extern "C" fn freopen64(
+    path: *const c_char,
+    mode: *const c_char,
+    stream: *mut c_void,
+) -> *mut c_void {
     // SAFETY: the same on 64-bit machines.
     unsafe { freopen(path, mode, stream) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fclose(stream: *mut c_void) -> c_int {
-    let Some(real) = next::fclose() else { return errno::fail(Errno::ENOSYS) };
+    let Some(real) = next::fclose() else {
+        return errno::fail(Errno::ENOSYS);
+    };
     // SAFETY: see the module above; the stream is open until `real`.
     unsafe {
         if let Some(fileno) = next::fileno() {

@@ -18,15 +18,59 @@ struct Bitmap([u64; WORDS]);
 static KNOWN: Bitmap = Bitmap(bitmap());
 
 const NUMBERS: &[u32] = &[
-    nr::__NR_open, nr::__NR_openat, nr::__NR_openat2, nr::__NR_creat, nr::__NR_stat, nr::__NR_fstat, nr::__NR_lstat,
-    nr::__NR_newfstatat, nr::__NR_statx, nr::__NR_access, nr::__NR_faccessat, nr::__NR_faccessat2, nr::__NR_readlink,
-    nr::__NR_readlinkat, nr::__NR_getdents64, nr::__NR_chdir, nr::__NR_fchdir, nr::__NR_getcwd, nr::__NR_execve,
-    nr::__NR_execveat, nr::__NR_close, nr::__NR_close_range, nr::__NR_dup, nr::__NR_dup2, nr::__NR_dup3, nr::__NR_fcntl,
-    nr::__NR_io_uring_setup, nr::__NR_unlink, nr::__NR_unlinkat, nr::__NR_rename, nr::__NR_renameat, nr::__NR_renameat2,
-    nr::__NR_mkdir, nr::__NR_mkdirat, nr::__NR_rmdir, nr::__NR_mknod, nr::__NR_mknodat, nr::__NR_link, nr::__NR_linkat,
-    nr::__NR_symlink, nr::__NR_symlinkat, nr::__NR_chmod, nr::__NR_fchmod, nr::__NR_fchmodat, nr::__NR_chown,
-    nr::__NR_lchown, nr::__NR_fchown, nr::__NR_fchownat, nr::__NR_utime, nr::__NR_utimes, nr::__NR_futimesat,
-    nr::__NR_utimensat, nr::__NR_truncate,
+    nr::__NR_open,
+    nr::__NR_openat,
+    nr::__NR_openat2,
+    nr::__NR_creat,
+    nr::__NR_stat,
+    nr::__NR_fstat,
+    nr::__NR_lstat,
+    nr::__NR_newfstatat,
+    nr::__NR_statx,
+    nr::__NR_access,
+    nr::__NR_faccessat,
+    nr::__NR_faccessat2,
+    nr::__NR_readlink,
+    nr::__NR_readlinkat,
+    nr::__NR_getdents64,
+    nr::__NR_chdir,
+    nr::__NR_fchdir,
+    nr::__NR_getcwd,
+    nr::__NR_execve,
+    nr::__NR_execveat,
+    nr::__NR_close,
+    nr::__NR_close_range,
+    nr::__NR_dup,
+    nr::__NR_dup2,
+    nr::__NR_dup3,
+    nr::__NR_fcntl,
+    nr::__NR_io_uring_setup,
+    nr::__NR_unlink,
+    nr::__NR_unlinkat,
+    nr::__NR_rename,
+    nr::__NR_renameat,
+    nr::__NR_renameat2,
+    nr::__NR_mkdir,
+    nr::__NR_mkdirat,
+    nr::__NR_rmdir,
+    nr::__NR_mknod,
+    nr::__NR_mknodat,
+    nr::__NR_link,
+    nr::__NR_linkat,
+    nr::__NR_symlink,
+    nr::__NR_symlinkat,
+    nr::__NR_chmod,
+    nr::__NR_fchmod,
+    nr::__NR_fchmodat,
+    nr::__NR_chown,
+    nr::__NR_lchown,
+    nr::__NR_fchown,
+    nr::__NR_fchownat,
+    nr::__NR_utime,
+    nr::__NR_utimes,
+    nr::__NR_futimesat,
+    nr::__NR_utimensat,
+    nr::__NR_truncate,
 ];
 
 const fn bitmap() -> [u64; WORDS] {
@@ -85,8 +129,17 @@ extern "C" fn failed(answer: isize) -> c_long {
 }
 
 /// The calls that have hooks, with the kernel's argument order.
-unsafe extern "C" fn served(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
-    let (fd_a, int_b, int_c, int_d, int_e) = (a as c_int, b as c_int, c as c_int, d as c_int, e as c_int);
+unsafe extern "C" fn served(
+    number: usize,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> c_long {
+    let (fd_a, int_b, int_c, int_d, int_e) =
+        (a as c_int, b as c_int, c as c_int, d as c_int, e as c_int);
     // SAFETY: each hook takes what its system call takes.
     let answer: c_int = unsafe {
         match number as u32 {

@@ -29,24 +29,45 @@ unsafe fn give(value: &[u8], out: *mut u8, size: usize) -> Result<c_int, Errno> 
     Ok(value.len() as c_int)
 }
 
-unsafe fn get_of(world: &'static World, entry: Entry, name: *const c_char, out: *mut c_void, size: usize) -> Result<c_int, Errno> {
+unsafe fn get_of(
+    world: &'static World,
+    entry: Entry,
+    name: *const c_char,
+    out: *mut c_void,
+    size: usize,
+) -> Result<c_int, Errno> {
     // SAFETY: the caller's C string.
     let name = unsafe { bytes(name) }.ok_or(Errno::EFAULT)?;
     if name.is_empty() || name.len() > XATTR_NAME_MAX {
         return Err(Errno::ERANGE);
     }
     let manifest = world.manifest(entry.mount).ok_or(Errno::EIO)?;
-    if let Some((_, value)) = manifest.xattrs(entry.index).find(|(found, _)| *found == name) {
+    if let Some((_, value)) = manifest
+        .xattrs(entry.index)
+        .find(|(found, _)| *found == name)
+    {
         // SAFETY: the caller's buffer.
         return unsafe { give(value, out.cast(), size) };
     }
     let spaces: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system.posix_acl_"];
-    Err(if spaces.iter().any(|space| name.starts_with(space)) { Errno::ENODATA } else { Errno::EOPNOTSUPP })
+    Err(if spaces.iter().any(|space| name.starts_with(space)) {
+        Errno::ENODATA
+    } else {
+        Errno::EOPNOTSUPP
+    })
 }
 
-unsafe fn list_of(world: &'static World, entry: Entry, out: *mut c_char, size: usize) -> Result<c_int, Errno> {
+unsafe fn list_of(
+    world: &'static World,
+    entry: Entry,
+    out: *mut c_char,
+    size: usize,
+) -> Result<c_int, Errno> {
     let manifest = world.manifest(entry.mount).ok_or(Errno::EIO)?;
-    let total = manifest.xattrs(entry.index).map(|(name, _)| name.len() + 1).sum::<usize>();
+    let total = manifest
+        .xattrs(entry.index)
+        .map(|(name, _)| name.len() + 1)
+        .sum::<usize>();
     if size != 0 && size < total {
         return Err(Errno::ERANGE);
     }
@@ -71,33 +92,70 @@ fn served(descriptor: c_int) -> Option<(&'static World, Entry)> {
 const MISSING: Errno = Errno::EOPNOTSUPP;
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn getxattr(path: *const c_char, name: *const c_char, out: *mut c_void, size: usize) -> isize {
+pub unsafe extern "C" fn getxattr(
+    path: *const c_char,
+    name: *const c_char,
+    out: *mut c_void,
+    size: usize,
+) -> isize {
     // SAFETY: see the module above.
     unsafe {
         let serve = |world, entry| get_of(world, entry, name, out, size);
-        reading(Family::Stat, nr::AT_FDCWD, path, Options::FOLLOW, serve, |_, path| {
-            next::getxattr().map_or_else(|| errno::fail(MISSING), |real| real(path, name, out, size) as c_int)
-        }) as isize
+        reading(
+            Family::Stat,
+            nr::AT_FDCWD,
+            path,
+            Options::FOLLOW,
+            serve,
+            |_, path| {
+                next::getxattr().map_or_else(
+                    || errno::fail(MISSING),
+                    |real| real(path, name, out, size) as c_int,
+                )
+            },
+        ) as isize
     }
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn lgetxattr(path: *const c_char, name: *const c_char, out: *mut c_void, size: usize) -> isize {
+pub unsafe extern "C" fn lgetxattr(
+    path: *const c_char,
+    name: *const c_char,
+    out: *mut c_void,
+    size: usize,
+) -> isize {
     // SAFETY: see the module above.
     unsafe {
         let serve = |world, entry| get_of(world, entry, name, out, size);
-        reading(Family::Stat, nr::AT_FDCWD, path, Options::NO_FOLLOW, serve, |_, path| {
-            next::lgetxattr().map_or_else(|| errno::fail(MISSING), |real| real(path, name, out, size) as c_int)
-        }) as isize
+        reading(
+            Family::Stat,
+            nr::AT_FDCWD,
+            path,
+            Options::NO_FOLLOW,
+            serve,
+            |_, path| {
+                next::lgetxattr().map_or_else(
+                    || errno::fail(MISSING),
+                    |real| real(path, name, out, size) as c_int,
+                )
+            },
+        ) as isize
     }
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fgetxattr(descriptor: c_int, name: *const c_char, out: *mut c_void, size: usize) -> isize {
+pub unsafe extern "C" fn fgetxattr(
+    descriptor: c_int,
+    name: *const c_char,
+    out: *mut c_void,
+    size: usize,
+) -> isize {
     // SAFETY: see the module above.
     unsafe {
         match served(descriptor) {
-            Some((world, entry)) => super::finish(Family::Stat, get_of(world, entry, name, out, size)) as isize,
+            Some((world, entry)) => {
+                super::finish(Family::Stat, get_of(world, entry, name, out, size)) as isize
+            }
             None => next::fgetxattr().map_or(-1, |real| real(descriptor, name, out, size)),
         }
     }
@@ -108,9 +166,19 @@ pub unsafe extern "C" fn listxattr(path: *const c_char, out: *mut c_char, size: 
     // SAFETY: see the module above.
     unsafe {
         let serve = |world, entry| list_of(world, entry, out, size);
-        reading(Family::Stat, nr::AT_FDCWD, path, Options::FOLLOW, serve, |_, path| {
-            next::listxattr().map_or_else(|| errno::fail(MISSING), |real| real(path, out, size) as c_int)
-        }) as isize
+        reading(
+            Family::Stat,
+            nr::AT_FDCWD,
+            path,
+            Options::FOLLOW,
+            serve,
+            |_, path| {
+                next::listxattr().map_or_else(
+                    || errno::fail(MISSING),
+                    |real| real(path, out, size) as c_int,
+                )
+            },
+        ) as isize
     }
 }
 
@@ -119,9 +187,19 @@ pub unsafe extern "C" fn llistxattr(path: *const c_char, out: *mut c_char, size:
     // SAFETY: see the module above.
     unsafe {
         let serve = |world, entry| list_of(world, entry, out, size);
-        reading(Family::Stat, nr::AT_FDCWD, path, Options::NO_FOLLOW, serve, |_, path| {
-            next::llistxattr().map_or_else(|| errno::fail(MISSING), |real| real(path, out, size) as c_int)
-        }) as isize
+        reading(
+            Family::Stat,
+            nr::AT_FDCWD,
+            path,
+            Options::NO_FOLLOW,
+            serve,
+            |_, path| {
+                next::llistxattr().map_or_else(
+                    || errno::fail(MISSING),
+                    |real| real(path, out, size) as c_int,
+                )
+            },
+        ) as isize
     }
 }
 
@@ -130,7 +208,9 @@ pub unsafe extern "C" fn flistxattr(descriptor: c_int, out: *mut c_char, size: u
     // SAFETY: see the module above.
     unsafe {
         match served(descriptor) {
-            Some((world, entry)) => super::finish(Family::Stat, list_of(world, entry, out, size)) as isize,
+            Some((world, entry)) => {
+                super::finish(Family::Stat, list_of(world, entry, out, size)) as isize
+            }
             None => next::flistxattr().map_or(-1, |real| real(descriptor, out, size)),
         }
     }
@@ -147,7 +227,10 @@ pub unsafe extern "C" fn setxattr(
     // SAFETY: see the module above.
     unsafe {
         changing(Change::Attribute, nr::AT_FDCWD, path, |_, path| {
-            next::setxattr().map_or_else(|| errno::fail(MISSING), |real| real(path, name, value, size, flags))
+            next::setxattr().map_or_else(
+                || errno::fail(MISSING),
+                |real| real(path, name, value, size, flags),
+            )
         })
     }
 }
@@ -163,7 +246,10 @@ pub unsafe extern "C" fn lsetxattr(
     // SAFETY: see the module above.
     unsafe {
         changing(Change::LinkAttribute, nr::AT_FDCWD, path, |_, path| {
-            next::lsetxattr().map_or_else(|| errno::fail(MISSING), |real| real(path, name, value, size, flags))
+            next::lsetxattr().map_or_else(
+                || errno::fail(MISSING),
+                |real| real(path, name, value, size, flags),
+            )
         })
     }
 }
@@ -178,7 +264,10 @@ pub unsafe extern "C" fn fsetxattr(
 ) -> c_int {
     changing_descriptor(descriptor, || {
         // SAFETY: see the module above.
-        next::fsetxattr().map_or_else(|| errno::fail(MISSING), |real| unsafe { real(descriptor, name, value, size, flags) })
+        next::fsetxattr().map_or_else(
+            || errno::fail(MISSING),
+            |real| unsafe { real(descriptor, name, value, size, flags) },
+        )
     })
 }
 
@@ -206,6 +295,9 @@ pub unsafe extern "C" fn lremovexattr(path: *const c_char, name: *const c_char) 
 pub unsafe extern "C" fn fremovexattr(descriptor: c_int, name: *const c_char) -> c_int {
     changing_descriptor(descriptor, || {
         // SAFETY: see the module above.
-        next::fremovexattr().map_or_else(|| errno::fail(MISSING), |real| unsafe { real(descriptor, name) })
+        next::fremovexattr().map_or_else(
+            || errno::fail(MISSING),
+            |real| unsafe { real(descriptor, name) },
+        )
     })
 }
