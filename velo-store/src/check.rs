@@ -82,7 +82,9 @@ impl Store {
         let problems = Mutex::new(Vec::new());
         let hashed_bytes = AtomicU64::new(0);
         parallel::for_each(expected.len(), |at, buffer: &mut Vec<u8>| {
-            let Some(blob) = expected.get(at) else { return Ok(()) };
+            let Some(blob) = expected.get(at) else {
+                return Ok(());
+            };
             match self.check_blob(blob, deep, buffer) {
                 Ok(hashed) => {
                     hashed_bytes.fetch_add(hashed, Ordering::Relaxed);
@@ -117,7 +119,11 @@ impl Store {
             Presence::Good(stat) => {
                 let mode = stat.st_mode & 0o7777;
                 if mode != 0o555 && (blob.executable || mode != 0o444) {
-                    let expected = if blob.executable { "mode 0555" } else { "mode 0444 or 0555" };
+                    let expected = if blob.executable {
+                        "mode 0555"
+                    } else {
+                        "mode 0444 or 0555"
+                    };
                     let found = format!("mode {mode:04o}");
                     return Err(self.damaged(hash, expected.into(), found));
                 }
@@ -151,12 +157,22 @@ impl Store {
                     found: "nothing".into(),
                 };
                 let entry_path = entry_path(manifest, 0);
-                report.problems.push(Problem { entry: 0, entry_path, error });
+                report.problems.push(Problem {
+                    entry: 0,
+                    entry_path,
+                    error,
+                });
                 return Ok(());
             }
             Err(errno) => return Err(StoreError::from_errno("check the view", &top, errno)),
         };
-        let view = View { store: self, manifest, top, fd, deep };
+        let view = View {
+            store: self,
+            manifest,
+            top,
+            fd,
+            deep,
+        };
         let entries: Vec<(u32, VnodeEntry)> = (0..manifest.entry_count())
             .filter_map(|index| Some((index, manifest.vnode(index)?)))
             .filter(|(_, vnode)| is_in_view(vnode))
@@ -164,7 +180,9 @@ impl Store {
         let problems = Mutex::new(Vec::new());
         let hashed_bytes = AtomicU64::new(0);
         parallel::for_each(entries.len(), |at, buffer: &mut Vec<u8>| {
-            let Some((index, vnode)) = entries.get(at) else { return Ok(()) };
+            let Some((index, vnode)) = entries.get(at) else {
+                return Ok(());
+            };
             match view.check(*index, vnode, buffer) {
                 Ok(hashed) => {
                     hashed_bytes.fetch_add(hashed, Ordering::Relaxed);
@@ -175,7 +193,9 @@ impl Store {
         })?;
         report.view_entries = entries.len() as u64;
         report.hashed_bytes += hashed_bytes.into_inner();
-        report.problems.append(&mut problems.into_inner().unwrap_or_default());
+        report
+            .problems
+            .append(&mut problems.into_inner().unwrap_or_default());
         Ok(())
     }
 }
@@ -198,7 +218,10 @@ impl View<'_> {
     ) -> Result<u64, StoreError> {
         let relative = path_of(self.manifest, index).map_err(|reason| {
             let path = self.top.clone();
-            StoreError::ManifestInvalid { path, reason: reason.into() }
+            StoreError::ManifestInvalid {
+                path,
+                reason: reason.into(),
+            }
         })?;
         let path = self.top.join(OsStr::from_bytes(&relative));
         let failed = |errno| match errno {
@@ -278,13 +301,19 @@ fn check_attributes(path: &Path, stat: &Stat, vnode: &VnodeEntry) -> Result<(), 
 
 fn view_damaged(path: &Path, expected: &str, found: &str) -> StoreError {
     let (expected, found) = (expected.to_owned(), found.to_owned());
-    StoreError::ViewDamaged { path: path.to_path_buf(), expected, found }
+    StoreError::ViewDamaged {
+        path: path.to_path_buf(),
+        expected,
+        found,
+    }
 }
 
 /// The path of an entry as programs see it: its mount point and its names.
 fn entry_path(manifest: &Manifest<'_>, index: u32) -> PathBuf {
     let (root, chain) = chain_of(manifest, index).unwrap_or_default();
-    let root = manifest.root_of(root).and_then(|number| manifest.root(number));
+    let root = manifest
+        .root_of(root)
+        .and_then(|number| manifest.root(number));
     let mount = root.map(|root| root.mount).unwrap_or_default();
     let mut path = without_trailing_slashes(mount).to_vec();
     for entry in chain {
@@ -299,7 +328,11 @@ fn entry_path(manifest: &Manifest<'_>, index: u32) -> PathBuf {
 
 fn note(problems: &Mutex<Vec<Problem>>, manifest: &Manifest<'_>, entry: u32, error: StoreError) {
     if let Ok(mut problems) = problems.lock() {
-        problems.push(Problem { entry, entry_path: entry_path(manifest, entry), error });
+        problems.push(Problem {
+            entry,
+            entry_path: entry_path(manifest, entry),
+            error,
+        });
     }
 }
 
@@ -309,10 +342,14 @@ fn distinct_blobs(manifest: &Manifest<'_>) -> Vec<Expected> {
     let mut places: HashMap<([u8; 32], u64), usize> = HashMap::new();
     let mut expected: Vec<Expected> = Vec::new();
     for entry in 0..manifest.entry_count() {
-        let Some(vnode) = manifest.vnode(entry).filter(VnodeEntry::is_file) else { continue };
+        let Some(vnode) = manifest.vnode(entry).filter(VnodeEntry::is_file) else {
+            continue;
+        };
         let executable = vnode.has(flag::IN_VIEW | flag::EXECUTABLE);
         let size = vnode.size;
-        let place = *places.entry((vnode.content_hash, size)).or_insert(expected.len());
+        let place = *places
+            .entry((vnode.content_hash, size))
+            .or_insert(expected.len());
         match expected.get_mut(place) {
             Some(blob) => blob.executable |= executable,
             None => expected.push(Expected {

@@ -16,8 +16,11 @@
 #![forbid(unsafe_code)]
 
 mod blob;
+mod check;
 mod current;
 mod error;
+mod parallel;
+mod publish;
 mod put;
 mod root;
 mod source;
@@ -26,11 +29,18 @@ mod stamp;
 mod store;
 mod stream;
 mod temporary;
+mod view;
+mod view_build;
+mod view_path;
+mod view_root;
 
+pub use check::{Problem, Report};
 pub use error::StoreError;
+pub use publish::restamp_manifest;
 pub use put::Put;
 pub use root::{Root, StoreRoot};
 pub use source::{SourceStamp, open_source};
 pub use space::Space;
 pub use store::Store;
 pub use velo_core::store_layout::RootRule;
+pub use view::ViewTree;

@@ -44,7 +44,9 @@ pub(crate) fn for_each<S: Default, E: Send>(
             .collect();
         let mut outcome = run();
         for other in others {
-            let theirs = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let theirs = other
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             outcome = outcome.and(theirs);
         }
         outcome
@@ -65,7 +67,10 @@ mod tests {
                 Ok(())
             });
             assert!(done.is_ok());
-            assert!(seen.iter().all(|times| times.load(Ordering::Relaxed) == 1), "{count}");
+            assert!(
+                seen.iter().all(|times| times.load(Ordering::Relaxed) == 1),
+                "{count}"
+            );
         }
     }
 

@@ -42,7 +42,9 @@ impl Store {
             reason,
         };
         let manifest = Manifest::open(bytes).map_err(|error| invalid(error.to_string()))?;
-        manifest.verify().map_err(|error| invalid(error.to_string()))?;
+        manifest
+            .verify()
+            .map_err(|error| invalid(error.to_string()))?;
         let report = self.check_blobs(&manifest, false)?;
         let count = report.problems.len();
         if let Some(first) = report.problems.into_iter().next() {
@@ -81,7 +83,8 @@ impl Store {
     #[must_use]
     pub fn manifest_path(&self, tree: &ContentHash) -> PathBuf {
         let suffix = manifest_suffix(tree.as_bytes());
-        self.root().join(OsStr::from_bytes(suffix.get(1..).unwrap_or_default()))
+        self.root()
+            .join(OsStr::from_bytes(suffix.get(1..).unwrap_or_default()))
     }
 
     /// The store's copy, not yet named; `None` if it is there already.
@@ -104,7 +107,11 @@ impl Store {
         futimens(file.file(), &stamp.times()).map_err(failed)?;
         fchmod(file.file(), Mode::from_bits_retain(0o444)).map_err(failed)?;
         stamp.check_stuck(file.file(), &path)?;
-        Ok(Some(Kept { store: self, file, path }))
+        Ok(Some(Kept {
+            store: self,
+            file,
+            path,
+        }))
     }
 }
 
@@ -119,8 +126,10 @@ impl Kept<'_> {
     /// Replaces whatever has the name: it is not what it should be, or it is the same.
     fn link(self) -> Result<(), StoreError> {
         let failed = |errno| StoreError::from_errno("keep the manifest", &self.path, errno);
-        let relative = Path::new(MANIFESTS_DIRECTORY).join(self.path.file_name().unwrap_or_default());
-        let name = CString::new(relative.as_os_str().as_bytes()).map_err(|_| failed(Errno::INVAL))?;
+        let relative =
+            Path::new(MANIFESTS_DIRECTORY).join(self.path.file_name().unwrap_or_default());
+        let name =
+            CString::new(relative.as_os_str().as_bytes()).map_err(|_| failed(Errno::INVAL))?;
         let directory = self.store.root_fd();
         match self.file.link(directory, &name).map_err(failed)? {
             Naming::Given => Ok(()),
@@ -157,7 +166,11 @@ impl Destination {
         let directory = openat(CWD, parent, flags, Mode::empty()).map_err(failed)?;
         // What an earlier run left when it was killed; none of it is worth an error.
         let _cleaned = temporary::clean(&directory, LEFTOVER_AGE);
-        Ok(Self { path, directory, name })
+        Ok(Self {
+            path,
+            directory,
+            name,
+        })
     }
 
     /// Writes the file beside its destination; `None` if the destination has the bytes.
@@ -169,7 +182,8 @@ impl Destination {
         let failed =
             |errno| StoreError::while_writing("publish the manifest", &self.path, needed, errno);
         let directory = std::os::fd::AsFd::as_fd(&self.directory);
-        let file = Temporary::create_named(directory, Mode::from_bits_retain(0o666)).map_err(failed)?;
+        let file =
+            Temporary::create_named(directory, Mode::from_bits_retain(0o666)).map_err(failed)?;
         fill(&file, bytes).map_err(failed)?;
         futimens(file.file(), &stamp_now(stamp_ns).times()).map_err(failed)?;
         Ok(Some(file))
@@ -207,13 +221,18 @@ pub fn restamp_manifest(path: &Path) -> Result<bool, StoreError> {
         let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
         StoreError::from_errno("read the manifest", path, errno)
     };
-    let invalid =
-        |reason: String| StoreError::ManifestInvalid { path: path.to_path_buf(), reason };
+    let invalid = |reason: String| StoreError::ManifestInvalid {
+        path: path.to_path_buf(),
+        reason,
+    };
     let file = File::open(path).map_err(failed)?;
     let bytes = std::fs::read(path).map_err(failed)?;
     let manifest = Manifest::open(&bytes).map_err(|error| invalid(error.to_string()))?;
     let stat = fstat(&file).map_err(|errno| failed(errno.into()))?;
-    let stamp = Stamp { seconds: stat.st_mtime, nanoseconds: stamp_ns(manifest.body_digest()) };
+    let stamp = Stamp {
+        seconds: stat.st_mtime,
+        nanoseconds: stamp_ns(manifest.body_digest()),
+    };
     if Stamp::read(&stat) == stamp {
         return Ok(true);
     }
@@ -226,13 +245,17 @@ pub fn restamp_manifest(path: &Path) -> Result<bool, StoreError> {
 
 fn fill(file: &Temporary<'_>, bytes: &[u8]) -> rustix::io::Result<()> {
     let mut file = file.file();
-    file.write_all(bytes).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    file.write_all(bytes)
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }
 
 /// The time now, with the stamp for its nanoseconds.
 fn stamp_now(stamp_ns: u32) -> Stamp {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    Stamp { seconds: now.as_secs() as i64, nanoseconds: stamp_ns }
+    Stamp {
+        seconds: now.as_secs() as i64,
+        nanoseconds: stamp_ns,
+    }
 }
 
 fn is_stamped(path: &Path, size: u64, stamp_ns: u32) -> bool {

@@ -290,6 +290,19 @@ pub(crate) fn entries(directory: impl AsFd) -> Result<Vec<(CString, FileType)>> 
     Ok(found)
 }
 
+/// Takes the directory `name` out of sight in one step, then removes it.
+pub(crate) fn remove_visible_tree(parent: impl AsFd, name: &CStr) -> Result<()> {
+    loop {
+        let hidden = fresh_name();
+        match rename_unless_taken(&parent, name, &parent, &hidden) {
+            Ok(()) => return remove_tree(&parent, &hidden),
+            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
 /// Removes `name` and all below it, also read-only directories, with three open
 /// descriptors however deep it is: subdirectories are moved up before they are emptied.
 pub(crate) fn remove_tree(parent: impl AsFd, name: &CStr) -> Result<()> {

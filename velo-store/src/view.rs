@@ -13,7 +13,9 @@ use velo_core::vnode::{VnodeEntry, flag};
 
 use crate::stamp::Stamp;
 use crate::store::LEFTOVER_AGE;
-use crate::temporary::{self, TemporaryDirectory, remove_tree, rename_unless_taken};
+use crate::temporary::{
+    self, TemporaryDirectory, remove_tree, remove_visible_tree, rename_unless_taken,
+};
 use crate::view_build::Builder;
 use crate::view_root::ViewRoot;
 use crate::{Store, StoreError};
@@ -62,7 +64,8 @@ impl Store {
     /// Where the view tree of `manifest` is, or would be.
     #[must_use]
     pub fn view_path(&self, manifest: &Manifest<'_>) -> PathBuf {
-        self.view_root_path().join(OsStr::from_bytes(digest_name(manifest).as_bytes()))
+        self.view_root_path()
+            .join(OsStr::from_bytes(digest_name(manifest).as_bytes()))
     }
 
     /// Removes the view tree of `manifest`, read-only directories and all; nothing to do
@@ -75,7 +78,7 @@ impl Store {
         let failed = |errno| StoreError::from_errno("remove the view", &path, errno);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match openat(CWD, self.view_root_path(), flags, Mode::empty()) {
-            Ok(view_root) => remove_tree(view_root, &digest_name(manifest)).map_err(failed),
+            Ok(view_root) => remove_visible_tree(view_root, &digest_name(manifest)).map_err(failed),
             Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(failed(errno)),
         }
@@ -97,12 +100,19 @@ impl Store {
             }
             return self.exchange(view_root, &temporary, name, built);
         }
-        let tree = ViewTree { path: there(view_root, name).path, ..built };
+        let tree = ViewTree {
+            path: there(view_root, name).path,
+            ..built
+        };
         match named {
             Ok(()) => Ok(tree),
             Err(errno) => {
                 self.discard(view_root, &temporary);
-                Err(StoreError::from_errno("publish the view", &tree.path, errno))
+                Err(StoreError::from_errno(
+                    "publish the view",
+                    &tree.path,
+                    errno,
+                ))
             }
         }
     }
@@ -115,7 +125,10 @@ impl Store {
     ) -> Result<ViewTree, StoreError> {
         let (temporary, built) = self.build(view_root, manifest)?;
         match rename_unless_taken(&view_root.fd, &temporary.name, &view_root.fd, name) {
-            Ok(()) => Ok(ViewTree { path: there(view_root, name).path, ..built }),
+            Ok(()) => Ok(ViewTree {
+                path: there(view_root, name).path,
+                ..built
+            }),
             Err(_) => self.exchange(view_root, &temporary, name, built),
         }
     }
@@ -132,8 +145,10 @@ impl Store {
         let swapped =
             match renameat_with(place, &temporary.name, place, name, RenameFlags::EXCHANGE) {
                 // Where that is not supported, the name is missing for a moment.
-                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => remove_tree(place, name)
-                    .and_then(|()| rustix::fs::renameat(place, &temporary.name, place, name)),
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                    remove_visible_tree(place, name)
+                        .and_then(|()| rustix::fs::renameat(place, &temporary.name, place, name))
+                }
                 other => other,
             };
         let path = there(view_root, name).path;
@@ -160,7 +175,12 @@ impl Store {
                 rustix::fs::syncfs(&temporary.fd)
                     .map_err(|errno| StoreError::from_errno("sync the view", &shown, errno))?;
             }
-            Ok(ViewTree { path: shown.clone(), linked, copied, built: true })
+            Ok(ViewTree {
+                path: shown.clone(),
+                linked,
+                copied,
+                built: true,
+            })
         });
         match built {
             Ok(built) => Ok((temporary, built)),
@@ -179,7 +199,12 @@ impl Store {
 
 fn there(view_root: &ViewRoot, name: &CString) -> ViewTree {
     let path = view_root.path.join(OsStr::from_bytes(name.as_bytes()));
-    ViewTree { path, linked: 0, copied: 0, built: false }
+    ViewTree {
+        path,
+        linked: 0,
+        copied: 0,
+        built: false,
+    }
 }
 
 fn digest_name(manifest: &Manifest<'_>) -> CString {
@@ -206,9 +231,12 @@ fn is_intact(view_root: &ViewRoot, manifest: &Manifest<'_>, name: &CString) -> b
     if found(name.as_bytes()).is_err() {
         return false;
     }
-    (0..manifest.root_count()).filter_map(|number| Some((number, manifest.root(number)?))).all(
-        |(number, root)| {
-            let Some(vnode) = manifest.vnode(root.index) else { return false };
+    (0..manifest.root_count())
+        .filter_map(|number| Some((number, manifest.root(number)?)))
+        .all(|(number, root)| {
+            let Some(vnode) = manifest.vnode(root.index) else {
+                return false;
+            };
             let mut path = name.as_bytes().to_vec();
             path.push(b'/');
             path.extend_from_slice(decimal(number, &mut [0; DECIMAL_BYTES_MAX]));
@@ -218,6 +246,5 @@ fn is_intact(view_root: &ViewRoot, manifest: &Manifest<'_>, name: &CString) -> b
             } else {
                 !is_in_view(&vnode) || found(&path).is_ok()
             }
-        },
-    )
+        })
 }

@@ -64,13 +64,15 @@ impl<'a> Builder<'a> {
         let directories = self.make_directories()?;
         self.fill_roots()?;
         parallel::for_each(directories.len(), |at, buffer: &mut Vec<u8>| {
-            directories.get(at).map_or(Ok(()), |index| self.fill_directory(*index, buffer))
+            directories
+                .get(at)
+                .map_or(Ok(()), |index| self.fill_directory(*index, buffer))
         })?;
         fchmod(self.top, FINISHED).map_err(|errno| self.failed("protect the view", errno))?;
         if let Some(first) = directories.first() {
             let (fd, path) = self.reach(&self.path_of(*first)?)?;
-            let directory = open_directory(&fd, &path)
-                .map_err(|errno| self.failed("open the view", errno))?;
+            let directory =
+                open_directory(&fd, &path).map_err(|errno| self.failed("open the view", errno))?;
             self.stamp_of(*first).check_stuck(directory, self.shown)?;
         }
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -82,8 +84,10 @@ impl<'a> Builder<'a> {
     fn make_directories(&self) -> Result<Vec<u32>, StoreError> {
         let mut made = Vec::new();
         let roots = (0..self.manifest.root_count()).filter_map(|n| self.manifest.root(n));
-        let mut waiting: Vec<u32> =
-            roots.map(|root| root.index).filter(|index| self.is_directory(*index)).collect();
+        let mut waiting: Vec<u32> = roots
+            .map(|root| root.index)
+            .filter(|index| self.is_directory(*index))
+            .collect();
         for index in &waiting {
             self.make_directory(&self.path_of(*index)?)?;
         }
@@ -118,7 +122,9 @@ impl<'a> Builder<'a> {
     /// Roots that are not directories stand in the view's own directory.
     fn fill_roots(&self) -> Result<(), StoreError> {
         for root in (0..self.manifest.root_count()).filter_map(|n| self.manifest.root(n)) {
-            let Some(vnode) = self.manifest.vnode(root.index) else { continue };
+            let Some(vnode) = self.manifest.vnode(root.index) else {
+                continue;
+            };
             if !vnode.is_dir() {
                 let name = self.c_string(self.path_of(root.index)?)?;
                 self.add(self.top.as_fd(), &name, root.index, &vnode, &mut Vec::new())?;
@@ -186,7 +192,13 @@ impl<'a> Builder<'a> {
         let linked = match self.store.allow(&hash, &stat, executable) {
             Ok(()) => {
                 let blob = BlobName::of(&hash);
-                linkat(self.store.cas(), blob.path(), directory, name, AtFlags::empty())
+                linkat(
+                    self.store.cas(),
+                    blob.path(),
+                    directory,
+                    name,
+                    AtFlags::empty(),
+                )
             }
             Err(StoreError::Denied { .. } | StoreError::ReadOnly { .. }) => Err(Errno::PERM),
             Err(error) => return Err(error),
@@ -213,7 +225,11 @@ impl<'a> Builder<'a> {
         content: (ContentHash, bool),
         buffer: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
-        let earlier = self.copies.lock().ok().and_then(|copies| copies.get(&content).copied());
+        let earlier = self
+            .copies
+            .lock()
+            .ok()
+            .and_then(|copies| copies.get(&content).copied());
         if let Some(earlier) = earlier {
             let (fd, path) = self.reach(&self.path_of(earlier)?)?;
             if linkat(&fd, &path, directory, name, AtFlags::empty()).is_ok() {
@@ -273,11 +289,15 @@ impl<'a> Builder<'a> {
     }
 
     fn is_directory(&self, index: u32) -> bool {
-        self.manifest.vnode(index).is_some_and(|vnode| vnode.is_dir())
+        self.manifest
+            .vnode(index)
+            .is_some_and(|vnode| vnode.is_dir())
     }
 
     fn vnode(&self, index: u32) -> Result<VnodeEntry, StoreError> {
-        self.manifest.vnode(index).ok_or_else(|| self.invalid("an entry is missing"))
+        self.manifest
+            .vnode(index)
+            .ok_or_else(|| self.invalid("an entry is missing"))
     }
 
     /// The children of a directory. They come after it, or there would be no end.
@@ -298,7 +318,10 @@ impl<'a> Builder<'a> {
     }
 
     fn invalid(&self, reason: &str) -> StoreError {
-        StoreError::ManifestInvalid { path: self.shown.to_path_buf(), reason: reason.into() }
+        StoreError::ManifestInvalid {
+            path: self.shown.to_path_buf(),
+            reason: reason.into(),
+        }
     }
 
     fn failed(&self, action: &'static str, errno: Errno) -> StoreError {

@@ -17,7 +17,9 @@ const PATH_BYTES_MAX: usize = 3800;
 /// what is wrong with the manifest, if that is why there is none.
 pub(crate) fn path_of(manifest: &Manifest<'_>, index: u32) -> Result<Vec<u8>, &'static str> {
     let (root, chain) = chain_of(manifest, index)?;
-    let number = manifest.root_of(root).ok_or("an entry belongs to no root")?;
+    let number = manifest
+        .root_of(root)
+        .ok_or("an entry belongs to no root")?;
     let mut path = decimal(number, &mut [0; DECIMAL_BYTES_MAX]).to_vec();
     for entry in chain {
         path.push(b'/');
@@ -46,10 +48,7 @@ pub(crate) fn chain_of(
 
 /// The name of an entry, safe to use as one component: a manifest that nobody verified
 /// must not be able to reach outside the view.
-pub(crate) fn name_of<'a>(
-    manifest: &Manifest<'a>,
-    index: u32,
-) -> Result<&'a [u8], &'static str> {
+pub(crate) fn name_of<'a>(manifest: &Manifest<'a>, index: u32) -> Result<&'a [u8], &'static str> {
     match manifest.name(index) {
         Some(name)
             if !name.is_empty()
@@ -90,7 +89,10 @@ pub(crate) fn reach<'t>(
     let mut rest = path;
     while rest.len() > PATH_BYTES_MAX {
         let head = rest.get(..PATH_BYTES_MAX).unwrap_or_default();
-        let cut = head.iter().rposition(|byte| *byte == b'/').ok_or(Errno::NAMETOOLONG)?;
+        let cut = head
+            .iter()
+            .rposition(|byte| *byte == b'/')
+            .ok_or(Errno::NAMETOOLONG)?;
         let piece = c_string(rest.get(..cut).unwrap_or_default())?;
         place = Place::Below(open_directory(&place, &piece)?);
         rest = rest.get(cut + 1..).unwrap_or_default();

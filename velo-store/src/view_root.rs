@@ -7,7 +7,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, statat, symlinkat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, statat, symlinkat, unlinkat,
+};
 use rustix::io::Errno;
 use velo_core::store_layout::{VIEW_ROOT_VARIABLE, VIEWS_DIRECTORY};
 
@@ -32,7 +34,11 @@ impl ViewRoot {
         }
         .map_err(failed)?;
         let space = Space::of(&fd).map_err(failed)?;
-        Ok(Self { fd, path: path.to_path_buf(), space })
+        Ok(Self {
+            fd,
+            path: path.to_path_buf(),
+            space,
+        })
     }
 }
 
@@ -46,7 +52,10 @@ impl Store {
         };
         if needs_exec && chosen.space.noexec {
             let variable = self.view_root_wanted.is_some();
-            return Err(StoreError::NoExec { path: chosen.path, variable });
+            return Err(StoreError::NoExec {
+                path: chosen.path,
+                variable,
+            });
         }
         Ok(chosen)
     }
@@ -62,7 +71,10 @@ impl Store {
     fn named_view_root(&self, wanted: &Path) -> Result<ViewRoot, StoreError> {
         if !wanted.is_absolute() {
             let value = wanted.to_path_buf();
-            return Err(StoreError::Variable { variable: VIEW_ROOT_VARIABLE, value });
+            return Err(StoreError::Variable {
+                variable: VIEW_ROOT_VARIABLE,
+                value,
+            });
         }
         if !wanted.is_dir() {
             crate::store::create_directories(wanted, "create the view root")?;
@@ -99,8 +111,9 @@ impl Store {
             }
             Err(_) => {}
         }
-        let root_space = Space::of(self.root_fd())
-            .map_err(|errno| StoreError::from_errno("look at the store root", self.root(), errno))?;
+        let root_space = Space::of(self.root_fd()).map_err(|errno| {
+            StoreError::from_errno("look at the store root", self.root(), errno)
+        })?;
         if root_space.noexec
             && let Some(better) = fallback()
         {
@@ -133,8 +146,12 @@ fn fallback() -> Option<PathBuf> {
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache")));
     let shared = ["/var/tmp", "/tmp"].map(|place| Path::new(place).join(format!("velo-{uid}")));
-    let places = shared.into_iter().chain(cache.map(|cache| cache.join("velo")));
-    places.filter(|place| place.is_absolute()).find_map(|place| safe_views_in(&place).ok().flatten())
+    let places = shared
+        .into_iter()
+        .chain(cache.map(|cache| cache.join("velo")));
+    places
+        .filter(|place| place.is_absolute())
+        .find_map(|place| safe_views_in(&place).ok().flatten())
 }
 
 /// `place/views`, if it is or can be made this user's own and is good for executing.

@@ -4,6 +4,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use velo_core::id::ContentHash;
+use velo_core::manifest::Manifest;
+use velo_core::manifest::write::{Content, ManifestBuilder, Meta};
+use velo_core::stamp::stamp_ns;
 use velo_store::Store;
 
 use crate::world::{Fault, noise, with_faults};
@@ -17,16 +20,28 @@ pub enum Work {
     NamedBlobs,
     /// The list of current manifests.
     Current,
+    /// View trees.
+    Views,
+    /// Manifests.
+    Manifests,
 }
 
 impl Work {
-    pub const ALL: [Self; 3] = [Self::Blobs, Self::NamedBlobs, Self::Current];
+    pub const ALL: [Self; 5] = [
+        Self::Blobs,
+        Self::NamedBlobs,
+        Self::Current,
+        Self::Views,
+        Self::Manifests,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Blobs => "blobs",
             Self::NamedBlobs => "named_blobs",
             Self::Current => "current",
+            Self::Views => "views",
+            Self::Manifests => "manifests",
         }
     }
 
@@ -87,8 +102,58 @@ impl Work {
                 let _absent = std::fs::remove_file(blob);
             }
             Self::Current => store.set_current(&list(round)).unwrap(),
+            Self::Views => {
+                let bytes = tree(store, round % 3);
+                let manifest = Manifest::open(&bytes).unwrap();
+                match round % 4 {
+                    0 => drop(store.rebuild_view(&manifest).unwrap()),
+                    // Also while others build the same.
+                    1 => std::thread::scope(|scope| {
+                        for _ in 0..2 {
+                            scope.spawn(|| store.ensure_view(&manifest).unwrap());
+                        }
+                    }),
+                    2 => drop(store.ensure_view(&manifest).unwrap()),
+                    _ => store.remove_view(&manifest).unwrap(),
+                }
+            }
+            Self::Manifests => {
+                let bytes = tree(store, round % 3);
+                let destination = store.root().join("published.velo");
+                let tree = store.publish_manifest(&bytes, &destination).unwrap();
+                let _again = std::fs::remove_file(store.manifest_path(&tree));
+            }
         }
     }
+}
+
+/// A manifest with some directories and executables, all blobs of it in the store.
+fn tree(store: &Store, seed: u64) -> Vec<u8> {
+    let mut builder = ManifestBuilder::new();
+    let meta = |size| Meta {
+        mode: 0o755,
+        size,
+        ..Meta::default()
+    };
+    let root = builder.add_root(b"/app", meta(0)).unwrap();
+    for number in 0..100 + seed {
+        let directory = builder
+            .add_dir(root, number.to_string().as_bytes(), meta(0))
+            .unwrap();
+        let put = store.put_bytes(&noise(50, number % 7), true).unwrap();
+        let content = Content {
+            hash: *put.hash.as_bytes(),
+            in_view: true,
+            blocks: None,
+        };
+        builder
+            .add_file(directory, b"run", meta(50), content)
+            .unwrap();
+        builder
+            .add_symlink(directory, b"link", meta(0), b"../0/run")
+            .unwrap();
+    }
+    builder.build().unwrap()
 }
 
 /// A list whose lengths differ, and that says itself how long it must be.
@@ -115,7 +180,66 @@ pub fn check_whole(root: &Path) -> usize {
             .unwrap();
         assert_eq!(current.len(), count);
     }
-    blobs + current.len()
+    blobs + current.len() + check_views(&store) + check_manifests(&store)
+}
+
+/// A view that has its name is complete.
+fn check_views(store: &Store) -> usize {
+    let views = store.root().join("views");
+    let names = std::fs::read_dir(views).map(|all| all.map(|entry| entry.unwrap().file_name()));
+    let mut names: Vec<_> = names.into_iter().flatten().collect();
+    names.retain(|name| !name.to_string_lossy().starts_with(".velo-tmp-"));
+    let mut seen = 0;
+    for seed in 0..3 {
+        let bytes = tree(store, seed);
+        let manifest = Manifest::open(&bytes).unwrap();
+        let path = store.view_path(&manifest);
+        if names.iter().any(|name| path.ends_with(name)) {
+            let report = store.fsck(&manifest, true).unwrap();
+            let count = report.problems.len();
+            assert!(
+                count == 0,
+                "{count} problems, first: {:?}",
+                report.problems.first()
+            );
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, names.len(), "a view of no manifest");
+    seen
+}
+
+/// A manifest that has its name is whole and stamped, and so are all its blobs.
+fn check_manifests(store: &Store) -> usize {
+    let kept = std::fs::read_dir(store.root().join("manifests")).unwrap();
+    let kept = kept.map(|entry| entry.unwrap().path());
+    let published = store.root().join("published.velo");
+    let mut seen = 0;
+    for path in kept.chain([published]) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with(".velo-tmp-") || !path.exists() {
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let manifest = Manifest::open(&bytes).unwrap();
+        manifest.verify().unwrap();
+        let stamp = stamp_ns(manifest.body_digest());
+        assert_eq!(
+            path.metadata().unwrap().mtime_nsec() as u32,
+            stamp,
+            "{name}"
+        );
+        assert!(name == "published.velo" || name == format!("{}.velo", ContentHash::of(&bytes)));
+        assert!(
+            store
+                .check_blobs(&manifest, true)
+                .unwrap()
+                .problems
+                .is_empty()
+        );
+        seen += 1;
+    }
+    seen
 }
 
 fn check_blobs(store: &Store) -> usize {

@@ -205,12 +205,16 @@ fn a_file_size_limit_is_an_error() {
         return;
     }
     let place = in_memory();
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "full::a_file_size_limit_is_an_error"])
         .env(VARIABLE, place.path().join("root"))
-        .status()
+        .output()
         .unwrap();
-    assert!(status.success());
+    assert!(
+        child.status.success(),
+        "{}",
+        String::from_utf8_lossy(&child.stdout)
+    );
     let blobs = files_below(&place.path().join("root/cas_store"));
     assert_eq!(blobs.len(), 1, "the child did its work");
 }

@@ -10,6 +10,9 @@
 mod basics;
 mod damage;
 mod full;
+mod publish;
 mod root;
 mod sources;
+mod tree;
+mod view;
 mod world;

@@ -10,7 +10,8 @@ use rustix::process::geteuid;
 use velo_store::{Root, Store, StoreError};
 
 use crate::world::{
-    as_ordinary_user, everywhere, files_below, in_memory, in_mount_namespace, mount_tmpfs, skip,
+    as_ordinary_user, everywhere, files_below, in_memory, in_mount_namespace, mount_ext4,
+    mount_tmpfs, skip,
 };
 
 fn mode(path: &Path) -> u32 {
@@ -40,12 +41,16 @@ fn a_strict_umask_changes_nothing() {
     }
     let place = in_memory();
     let root = place.path().join("root");
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "root::a_strict_umask_changes_nothing"])
         .env(VARIABLE, &root)
-        .status()
+        .output()
         .unwrap();
-    assert!(status.success());
+    assert!(
+        child.status.success(),
+        "{}",
+        String::from_utf8_lossy(&child.stdout)
+    );
     assert_eq!((mode(&root), mode(&root.join("cas_store"))), (0o711, 0o711));
     let blobs = files_below(&root);
     assert_eq!(blobs.len(), 1);
@@ -164,30 +169,6 @@ fn a_file_system_with_coarse_timestamps_is_refused() {
         );
         assert_eq!(files_below(&disk.join("root/cas_store")).len(), 0);
     });
-}
-
-/// A fresh ext4 in a file, mounted below `place`; `None` where that cannot be had.
-fn mount_ext4(place: &Path, options: &[&str]) -> Option<PathBuf> {
-    let (image, disk) = (place.join("image"), place.join("disk"));
-    std::fs::File::create(&image)
-        .unwrap()
-        .set_len(32 << 20)
-        .unwrap();
-    std::fs::create_dir(&disk).unwrap();
-    let run = |program: &str, arguments: &[&str], path: &Path| {
-        let output = std::process::Command::new(program)
-            .args(arguments)
-            .arg(path)
-            .output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    let formatted = run("mkfs.ext4", &[&["-q"], options].concat(), &image);
-    // mount(8) finds a loop device that vanishes with the mount.
-    let mounted = formatted && run("mount", &["-o", "loop", image.to_str()?], &disk);
-    if !mounted {
-        skip("needs mkfs.ext4, mount and a loop device");
-    }
-    mounted.then_some(disk)
 }
 
 /// What a killed builder leaves is removed, but only when it is old, and never what

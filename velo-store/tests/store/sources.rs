@@ -101,7 +101,7 @@ fn a_source_that_comes_to_rest_is_taken_in() {
 fn an_unreadable_source_is_named() {
     everywhere(|_, beside| {
         let path = file(beside.join("secret"), b"secret");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
         let refused = as_ordinary_user(|| open_source(&path).unwrap_err());
         assert!(
             matches!(refused, StoreError::SourceUnreadable { .. }),

@@ -131,6 +131,30 @@ pub fn mount_tmpfs(target: &Path, flags: MountFlags, options: &str) {
     mount("velo-test", target, "tmpfs", flags, options.as_c_str()).unwrap();
 }
 
+/// A fresh ext4 in a file, mounted below `place`; `None` where that cannot be had.
+pub fn mount_ext4(place: &Path, options: &[&str]) -> Option<PathBuf> {
+    let (image, disk) = (place.join("image"), place.join("disk"));
+    std::fs::File::create(&image)
+        .unwrap()
+        .set_len(32 << 20)
+        .unwrap();
+    std::fs::create_dir(&disk).unwrap();
+    let run = |program: &str, arguments: &[&str], path: &Path| {
+        let output = std::process::Command::new(program)
+            .args(arguments)
+            .arg(path)
+            .output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    let formatted = run("mkfs.ext4", &[&["-q"], options].concat(), &image);
+    // mount(8) finds a loop device that vanishes with the mount.
+    let mounted = formatted && run("mount", &["-o", "loop", image.to_str()?], &disk);
+    if !mounted {
+        skip("needs mkfs.ext4, mount and a loop device");
+    }
+    mounted.then_some(disk)
+}
+
 /// Runs `test` as an ordinary user: this one, or `nobody` if this is root.
 pub fn as_ordinary_user<T: Send>(test: impl FnOnce() -> T + Send) -> T {
     let prepare = || {
