@@ -4,8 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, doctor};
-use crate::doctor::probe;
+use crate::commands::{build_manifest, cat, completions, diff, doctor, inspect, ls, run, stat, use_current, verify};
 use crate::failure::status;
 
 /// Serves dependency trees from one manifest: index a tree once, run programs from it anywhere.
@@ -30,10 +29,17 @@ Exit status: 0 done, 1 failed, 2 wrong command line; `diff`: 1 different, 2 trou
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    BuildManifest(build_manifest::Arguments),
+    Run(run::Arguments),
+    Use(use_current::Arguments),
+    Ls(ls::Arguments),
+    Cat(cat::Arguments),
+    Stat(stat::Arguments),
+    Diff(diff::Arguments),
+    Inspect(inspect::Arguments),
+    Verify(verify::Arguments),
     Doctor(doctor::Arguments),
     Completions(completions::Arguments),
-    #[command(name = probe::COMMAND, hide = true)]
-    Probe(probe::Arguments),
 }
 
 /// Parses, or prints what clap has to say and gives the exit status.

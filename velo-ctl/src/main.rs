@@ -6,14 +6,21 @@
 //! other command: `velo-ctl ls | head` ends quietly.
 #![cfg_attr(not(test), no_main)]
 
+mod census;
 mod cli;
 mod commands;
+mod compare;
 mod doctor;
+mod entry;
 mod failure;
 mod format;
 mod launch;
+mod manifest_file;
+mod operand;
 mod output;
 mod progress;
+mod selection;
+mod served;
 
 use std::ffi::OsString;
 
@@ -35,6 +42,11 @@ extern "C" fn main(count: libc::c_int, values: *const *const libc::c_char) -> li
 /// Parses, runs the command, reports its failure; the exit status.
 #[cfg_attr(test, expect(dead_code, reason = "the test harness has its own main"))]
 fn start(arguments: Vec<OsString>) -> u8 {
+    if let [_, command, rest @ ..] = arguments.as_slice()
+        && command == doctor::probe::COMMAND
+    {
+        return doctor::probe::run(rest);
+    }
     let parsed = match cli::parse(arguments) {
         Ok(parsed) => parsed,
         Err(status) => return status,

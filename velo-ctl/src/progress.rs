@@ -4,7 +4,7 @@
 //! [`PATIENCE`]. Safe to call from many threads; a call costs two loads until then.
 
 use std::io::IsTerminal;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -42,6 +42,27 @@ impl Progress {
         }
     }
 
+    /// Work whose size nobody counts: a spinner appears after [`PATIENCE`], and goes
+    /// away when the returned value is dropped.
+    pub fn waiting(label: &'static str) -> Waiting {
+        let progress = Self::new(label, Unit::Items);
+        if !progress.wanted {
+            return Waiting { done: None, thread: None };
+        }
+        let (done, wait) = mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            if wait.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let bar = progress.draw();
+                bar.set_style(ProgressStyle::with_template("{spinner} {msg}, {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+                while wait.recv_timeout(Duration::from_millis(100)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    bar.tick();
+                }
+                bar.finish_and_clear();
+            }
+        });
+        Waiting { done: Some(done), thread: Some(thread) }
+    }
+
     /// `done` of `total` (0 when it is not known yet) so far.
     pub fn set(&self, done: u64, total: u64) {
         if !self.wanted || self.started.elapsed() < PATIENCE {
@@ -77,6 +98,21 @@ impl Progress {
             (Unit::Bytes, false) => "{spinner} {msg} {binary_bytes}, {elapsed}",
         };
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    }
+}
+
+/// A spinner for as long as this lives.
+pub struct Waiting {
+    done: Option<mpsc::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.done = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

@@ -3,63 +3,65 @@
 //! `doctor` starts this same program with the hidden command [`COMMAND`]; the
 //! child answers on stdout, one line, and its namespaces vanish with it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use clap::{Args, ValueEnum};
 use rustix::mount::{MountFlags, mount};
 use rustix::thread::UnshareFlags;
 
-use crate::failure::{Failure, io_words, status};
+use crate::failure::{io_words, status};
 use crate::output::Output;
 
-/// Name of the hidden command.
+/// Name of the hidden command. Not clap's: completions would offer it.
 pub const COMMAND: &str = "__probe";
 
 /// What a child can try.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trial {
     /// Create a user namespace and become root in it.
     UserNamespace,
-    /// Mount an overlay in a new mount namespace.
+    /// Mount an overlay in a new mount namespace, over the directory that is named.
     Overlay,
-    /// Say whether libvelo_fs is mapped into this process.
+    /// Say whether libvelo_fs is mapped into this process, or print a file with it.
     Preload,
 }
 
-/// Try something in a throw-away process (used by doctor)
-#[derive(Args, Debug)]
-pub struct Arguments {
-    /// What to try.
-    trial: Trial,
-    /// A directory to mount on, or a path to read.
-    path: Option<PathBuf>,
+impl Trial {
+    const ALL: [Self; 3] = [Self::UserNamespace, Self::Overlay, Self::Preload];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::UserNamespace => "user-namespace",
+            Self::Overlay => "overlay",
+            Self::Preload => "preload",
+        }
+    }
 }
 
-/// The child's side.
-pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
-    let path = arguments.path.as_deref();
-    let tried = match arguments.trial {
-        Trial::UserNamespace => enter_user_namespace().map(|()| String::from("works")),
-        Trial::Overlay => overlay(path.unwrap_or(Path::new("/tmp"))),
-        Trial::Preload => preload(path),
+/// The child's side: the name of a trial, for some a path. The exit status.
+pub fn run(arguments: &[OsString]) -> u8 {
+    let (Some(name), path) = (arguments.first(), arguments.get(1).map(Path::new)) else { return status::USAGE };
+    let tried = match Trial::ALL.into_iter().find(|trial| name == trial.name()) {
+        Some(Trial::UserNamespace) => enter_user_namespace().map(|()| String::from("works")),
+        Some(Trial::Overlay) => overlay(path.unwrap_or(Path::new("/tmp"))),
+        Some(Trial::Preload) => preload(path),
+        None => return status::USAGE,
     };
+    let answer = tried.as_ref().map_or_else(io_words, String::clone);
     let mut out = Output::new();
-    match &tried {
-        Ok(answer) => out.line(answer)?,
-        Err(error) => out.line(io_words(error))?,
+    match out.line(answer).and_then(|()| out.finish()) {
+        Ok(()) if tried.is_ok() => status::DONE,
+        _ => status::FAILED,
     }
-    out.finish()?;
-    Ok(if tried.is_ok() { status::DONE } else { status::FAILED })
 }
 
 /// The parent's side: a command that will try `trial`.
 pub fn command(trial: Trial) -> Command {
-    let name = trial.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
     let mut command = Command::new("/proc/self/exe");
-    command.arg(COMMAND).arg(name).stdin(Stdio::null());
+    command.arg(COMMAND).arg(trial.name()).stdin(Stdio::null());
     command
 }
 

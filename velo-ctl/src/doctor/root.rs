@@ -21,6 +21,8 @@ use crate::format;
 const ODD_NANOSECONDS: i64 = 123_456_789;
 /// Less free space than this is too little for a heavy application.
 const FREE_BYTES_COMFORTABLE: u64 = 1 << 30;
+/// Where the store puts view trees when its own place is noexec, among others.
+const FALLBACKS: [&str; 2] = ["/var/tmp", "/tmp"];
 /// What to do when the root itself is the trouble.
 const MOVE_ROOT: &str = "set VELO_ROOT to a directory of your own on a writable file system";
 
@@ -31,8 +33,9 @@ pub fn checks() -> Vec<Check> {
         Err(error) => return vec![Check::fail("root", error.to_string(), MOVE_ROOT)],
     };
     let root = chosen.path.as_path();
-    let named = std::env::var_os(VIEW_ROOT_VARIABLE).filter(|value| !value.is_empty());
-    let views = named.map_or_else(|| root.join(VIEWS_DIRECTORY), PathBuf::from);
+    let wanted = std::env::var_os(VIEW_ROOT_VARIABLE).filter(|value| !value.is_empty());
+    let named = wanted.is_some();
+    let views = wanted.map_or_else(|| root.join(VIEWS_DIRECTORY), PathBuf::from);
     let views = fs::canonicalize(&views).unwrap_or(views);
     let mut checks = vec![place(root, &chosen.to_string())];
     if checks.iter().any(|check| check.status == Verdict::Fail) {
@@ -45,7 +48,7 @@ pub fn checks() -> Vec<Check> {
         (Ok(scratch), Ok(view_scratch)) => {
             checks.push(timestamps(&scratch.path));
             checks.push(unnamed_files(&scratch.path));
-            checks.push(executable(&scratch.path, &view_scratch.path));
+            checks.push(executable(&view_scratch.path, named));
             checks.push(links(&scratch.path, &view_scratch.path));
         }
         (Err(error), _) | (_, Err(error)) => checks.push(Check::fail("root-writable", error, MOVE_ROOT)),
@@ -132,16 +135,15 @@ fn unnamed_files(scratch: &Path) -> Check {
 }
 
 /// Maps a page of a real file executable: what noexec mounts and some containers refuse.
-fn executable(scratch: &Path, views: &Path) -> Check {
+fn executable(views: &Path, named: bool) -> Check {
     let id = "views-exec";
-    match (map_executable(views), map_executable(scratch)) {
-        (Ok(()), Ok(())) => Check::ok(id, "files map executable"),
-        (Ok(()), Err(_)) => Check::ok(id, "the root is noexec, the view root maps executable: programs are copied there"),
-        (Err(error), _) => Check::fail(
-            id,
-            format!("{}: mapping a file executable: {}", views.parent().unwrap_or(views).display(), io_words(&error)),
-            "mounted noexec: set VELO_VIEW_ROOT (or VELO_ROOT) to a directory that is not, or remount it with exec",
-        ),
+    let Err(error) = map_executable(views) else { return Check::ok(id, "files map executable") };
+    let place = views.parent().unwrap_or(views).display();
+    let found = format!("{place}: mapping a file executable: {}", io_words(&error));
+    let elsewhere = || FALLBACKS.into_iter().find(|place| Scratch::below(Path::new(place)).is_ok_and(|scratch| map_executable(&scratch.path).is_ok()));
+    match if named { None } else { elsewhere() } {
+        Some(better) => Check::ok(id, format!("{found}; view trees go to {better} instead")),
+        None => Check::fail(id, found, "mounted noexec: set VELO_VIEW_ROOT (or VELO_ROOT) to a directory that is not, or remount it with exec"),
     }
 }
 
@@ -178,17 +180,19 @@ fn links(scratch: &Path, views: &Path) -> Check {
 }
 
 /// The path itself, or the closest directory above it that exists.
-fn nearest_existing(path: &Path) -> PathBuf {
+pub fn nearest_existing(path: &Path) -> PathBuf {
     path.ancestors().find(|place| place.is_dir()).unwrap_or(Path::new("/")).to_path_buf()
 }
 
 /// A directory that disappears at the end.
-struct Scratch {
-    path: PathBuf,
+pub struct Scratch {
+    /// Where it is.
+    pub path: PathBuf,
 }
 
 impl Scratch {
-    fn below(place: &Path) -> Result<Self, String> {
+    /// A new one in `place`.
+    pub fn below(place: &Path) -> Result<Self, String> {
         (0..64)
             .map(|attempt| place.join(format!(".velo-doctor-{}-{attempt}", std::process::id())))
             .find_map(|path| match fs::create_dir(&path) {

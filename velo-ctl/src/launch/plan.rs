@@ -150,7 +150,7 @@ fn obstacle(found: &Found, kind: Option<&Kind>, demand: Demand) -> Option<&'stat
         return None;
     }
     match kind {
-        Some(Kind::Static) => Some("statically linked"),
+        Some(Kind::Static(_)) => Some("statically linked"),
         Some(Kind::Dynamic(machine)) if demand.machine.is_some_and(|wanted| wanted != *machine) => {
             Some("built for another machine than the preload library")
         }

@@ -30,7 +30,7 @@ pub enum Kind {
     /// An ELF object that a dynamic loader starts (or that is the loader).
     Dynamic(Machine),
     /// An ELF program without a loader: LD_PRELOAD means nothing to it.
-    Static,
+    Static(Machine),
     /// `#!interpreter [argument]`.
     Script {
         /// Path as written.
@@ -127,7 +127,7 @@ fn elf(file: &File, head: &[u8]) -> io::Result<Option<Kind>> {
     // The loader itself, run as a command, has no PT_INTERP and honours LD_PRELOAD.
     match dynamic {
         Some((offset, bytes)) if has_soname(file, &layout, offset, bytes)? => Ok(Some(Kind::Dynamic(machine))),
-        _ => Ok(Some(Kind::Static)),
+        _ => Ok(Some(Kind::Static(machine))),
     }
 }
 
@@ -164,6 +164,7 @@ fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> 
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+    use std::os::unix::fs::FileExt;
 
     use super::{Kind, kind, shebang};
 
@@ -200,10 +201,10 @@ mod tests {
     #[test]
     fn broken_headers_are_an_answer() {
         let path = std::env::temp_dir().join(format!("velo-ctl-elf-{}", std::process::id()));
-        for length in 4..300_usize {
-            let mut bytes = std::fs::read("/proc/self/exe").unwrap();
-            bytes.truncate(length);
-            std::fs::write(&path, &bytes).unwrap();
+        let mut start = vec![0; 1000];
+        File::open("/proc/self/exe").unwrap().read_exact_at(&mut start, 0).unwrap();
+        for length in 4..1000 {
+            std::fs::write(&path, &start[..length]).unwrap();
             let found = kind(&File::open(&path).unwrap()).unwrap();
             assert!(!matches!(found, Kind::Script { .. }), "{length}: {found:?}");
         }

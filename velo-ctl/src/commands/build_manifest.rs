@@ -1,0 +1,188 @@
+//! `build-manifest`: indexes a directory into the store and writes its manifest.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+use velo_core::manifest::Manifest;
+use velo_indexer::{Amount, BuildOptions, Built, Special, Summary, build};
+use velo_store::{Root, Store};
+
+use crate::failure::{Failure, shown, status};
+use crate::format;
+use crate::operand::root_name;
+use crate::output::{FormatArguments, Output};
+use crate::progress::{Progress, Unit};
+
+/// Index a directory tree into a manifest
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Contents go into the store (VELO_ROOT), each distinct one once; FILE gets the manifest, when
+everything is there, in one step. An unchanged file is not read again. The same tree gives
+the same bytes.
+
+Exit status: 0 done, 1 failed (FILE is then as it was), 2 wrong command line.
+
+Examples:
+  velo-ctl build-manifest .venv/lib/python3.11/site-packages -o app.velo
+  velo-ctl build-manifest build/node_modules --at /app/node_modules -o app.velo
+  velo-ctl build-manifest --exact /opt/toolchain -o toolchain.velo")]
+pub struct Arguments {
+    /// The directory to index
+    #[arg(value_name = "SRC")]
+    source: PathBuf,
+    /// Where programs will see it [default: where it stands now]
+    #[arg(long, value_name = "MOUNT")]
+    at: Option<PathBuf>,
+    /// The manifest to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Keep inode numbers, link counts, blocks and all times too
+    #[arg(long)]
+    exact: bool,
+    /// Leave out sockets, fifos and devices instead of refusing them
+    #[arg(long)]
+    skip_special: bool,
+    /// Threads [default: one for each core]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Read every file again, whatever the stat cache knows
+    #[arg(long)]
+    no_cache: bool,
+    #[command(flatten)]
+    format: FormatArguments,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    manifest: String,
+    tree: String,
+    mount: String,
+    manifest_bytes: usize,
+    entries: u64,
+    directories: u64,
+    files: u64,
+    symlinks: u64,
+    bytes: u64,
+    new_blobs: u64,
+    new_bytes: u64,
+    dedup_bytes: u64,
+    read_files: u64,
+    read_bytes: u64,
+    cached_files: u64,
+    packages: u64,
+    unchanged: bool,
+    warnings: &'a [String],
+    milliseconds: u128,
+}
+
+/// Builds, makes the view tree, publishes.
+pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let started = Instant::now();
+    let options = BuildOptions {
+        mount: arguments.at.clone(),
+        output: Some(arguments.output.clone()),
+        exact: arguments.exact,
+        special: if arguments.skip_special { Special::Skip } else { Special::Refuse },
+        threads: arguments.threads.map_or(0, NonZeroUsize::get),
+        no_cache: arguments.no_cache,
+        ..BuildOptions::default()
+    };
+    let root = Root::discover().map_err(Failure::new)?;
+    let store = Store::open_or_create(&root.path).map_err(Failure::new)?;
+    let bars = Bars::new();
+    let Built { bytes, summary } = build(&arguments.source, &options, &store, &bars).map_err(Failure::new)?;
+    bars.finish();
+    let waiting = Progress::waiting("publishing");
+    let manifest = Manifest::open(&bytes).map_err(Failure::new)?;
+    // Complete before it is visible: whoever opens FILE finds its view tree.
+    store.ensure_view(&manifest).map_err(Failure::new)?;
+    let tree = store.publish_manifest(&bytes, &arguments.output).map_err(Failure::new)?;
+    drop(waiting);
+
+    let mut out = Output::new();
+    if arguments.format.json {
+        out.json(&Report {
+            manifest: shown(absolute(&arguments.output)?.as_os_str()),
+            tree: format!("tree:{tree}"),
+            mount: manifest.root(0).map(|root| root_name(root.mount)).unwrap_or_default(),
+            manifest_bytes: bytes.len(),
+            entries: summary.entries,
+            directories: summary.dirs,
+            files: summary.files,
+            symlinks: summary.symlinks,
+            bytes: summary.bytes,
+            new_blobs: summary.new_blobs,
+            new_bytes: summary.new_bytes,
+            dedup_bytes: summary.dedup_bytes,
+            read_files: summary.hashed_files,
+            read_bytes: summary.hashed_bytes,
+            cached_files: summary.cached_files,
+            packages: summary.packages,
+            unchanged: summary.unchanged,
+            warnings: &summary.warnings,
+            milliseconds: started.elapsed().as_millis(),
+        })?;
+    } else {
+        for warning in &summary.warnings {
+            Failure::new(format_args!("warning: {warning}")).report();
+        }
+        show(&mut out, arguments, &summary, bytes.len(), started)?;
+    }
+    out.finish()?;
+    Ok(status::DONE)
+}
+
+fn show(out: &mut Output, arguments: &Arguments, summary: &Summary, manifest_bytes: usize, started: Instant) -> Result<(), Failure> {
+    let file = shown(arguments.output.as_os_str());
+    out.line(format_args!(
+        "{file}: {} entries ({} files, {}), manifest {}, in {:.2} s",
+        format::count(summary.entries),
+        format::count(summary.files),
+        format::size(summary.bytes),
+        format::size(manifest_bytes as u64),
+        started.elapsed().as_secs_f64()
+    ))?;
+    out.line(format_args!(
+        "read {} of {} files; new in the store: {} blobs, {}",
+        format::count(summary.hashed_files),
+        format::count(summary.files),
+        format::count(summary.new_blobs),
+        format::size(summary.new_bytes)
+    ))?;
+    out.line(format_args!("next: velo-ctl run -m {file} -- CMD"))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| Failure::io(path, &error))
+}
+
+/// One bar for names, then one for contents.
+struct Bars {
+    scan: Progress,
+    ingest: Progress,
+}
+
+impl Bars {
+    fn new() -> Self {
+        Self { scan: Progress::new("scanning", Unit::Items), ingest: Progress::new("reading", Unit::Bytes) }
+    }
+
+    fn finish(&self) {
+        self.scan.finish();
+        self.ingest.finish();
+    }
+}
+
+impl velo_indexer::Progress for Bars {
+    fn scanned(&self, entries: u64) {
+        self.scan.set(entries, 0);
+    }
+
+    fn ingested(&self, done: Amount, total: Amount) {
+        self.scan.finish();
+        self.ingest.set(done.bytes, total.bytes);
+    }
+}

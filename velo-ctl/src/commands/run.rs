@@ -1,0 +1,179 @@
+//! `run`: becomes a program that is served from manifests.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use velo_core::errno::Errno;
+use velo_core::resolve::{EXECUTE, Mount, PATH_MAX_BYTES, may_access};
+use velo_core::store_layout::ROOT_VARIABLE;
+use velo_core::vnode::mode::{S_IFMT, S_IFREG};
+use velo_store::{Root, Store};
+
+use crate::failure::{Failure, io_words, shown, status, words};
+use crate::launch::library;
+use crate::launch::plan::{Demand, Found, Plan, Refusal, Tree, plan};
+use crate::launch::program::{Kind, Machine, kind};
+use crate::launch::start::{Environment, start};
+use crate::manifest_file::ManifestFile;
+use crate::output::printable;
+use crate::selection::{MANIFEST_VARIABLE, ManifestArguments, join};
+use crate::served::{Place, Served, errno};
+
+/// Environment variable that lets programs start which the library cannot serve.
+const STATIC_VARIABLE: &str = "VELO_STATIC";
+
+/// Run a program from manifests
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The program replaces velo-ctl: its exit status, signals and terminal are its own.
+CMD may itself be served. It is looked for in PATH as a shell would.
+Environment: VELO_LIB names libvelo_fs.so; VELO_STATIC=allow starts programs that the
+preload library cannot serve (static, privileged or foreign ones), unserved.
+
+Exit status: that of CMD, or
+  125  Velo itself failed (no libvelo_fs.so, no store, a wrong command line)
+  126  CMD was found and cannot be executed
+  127  CMD was not found, or a manifest is unusable
+
+Examples:
+  velo-ctl run -m app.velo -- python app.py
+  velo-ctl run -m python.velo -m app.velo -- /app/.venv/bin/python app.py
+  velo-ctl use app.velo; velo-ctl run -- bash
+  velo-ctl run --stats -m app.velo -- pytest -q    what was served, at exit")]
+pub struct Arguments {
+    #[command(flatten)]
+    manifests: ManifestArguments,
+    /// Say at exit what was served and what was passed on (VELO_STATS=1)
+    #[arg(long)]
+    stats: bool,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// Prepares everything, then becomes the program. Returns only failures.
+pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let velo = |failure: Failure| failure.with_status(status::VELO);
+    let unusable = |failure: Failure| failure.with_status(status::NOT_FOUND);
+    let library = library::find().map_err(velo)?;
+    let files = arguments.manifests.chosen().map_err(unusable)?;
+    let served = Served::open(&files, ManifestFile::open_verified).map_err(unusable)?;
+    let paths: Vec<_> = served.files.iter().map(|file| file.path.clone()).collect();
+    let root = Root::discover().map_err(|error| velo(Failure::new(error)))?;
+    let store = Store::open_or_create(&root.path).map_err(|error| velo(Failure::new(error)))?;
+    let views = Views::ensure(&served, &store).map_err(velo)?;
+
+    let mut environment = Environment::inherited();
+    environment.preload(&library);
+    environment.set(MANIFEST_VARIABLE, join(&paths).map_err(velo)?);
+    environment.set(ROOT_VARIABLE, root.path.as_os_str());
+    if arguments.stats {
+        environment.set("VELO_STATS", "1");
+    }
+
+    let demand = Demand {
+        machine: machine_of(&library),
+        unserved_allowed: std::env::var_os(STATIC_VARIABLE).is_some_and(|value| value == "allow"),
+    };
+    let tree = Executables { served: &served, views: &views };
+    let [command, rest @ ..] = arguments.command.as_slice() else { return Err(not_found(OsStr::new(""), Errno::ENOENT)) };
+    let plan = plan(&tree, environment.get("PATH"), command, rest, demand).map_err(|refusal| refused(command, refusal))?;
+    Err(not_started(&plan, &start(&plan, &environment)))
+}
+
+/// The machine that the library is for; unknown if it is no ELF object.
+fn machine_of(library: &Path) -> Option<Machine> {
+    match kind(&File::open(library).ok()?).ok()? {
+        Kind::Dynamic(machine) | Kind::Static(machine) => Some(machine),
+        Kind::Script { .. } | Kind::Other => None,
+    }
+}
+
+/// The view trees of the manifests, one directory per mount.
+struct Views {
+    /// Of each mount, by its number.
+    directories: Vec<PathBuf>,
+}
+
+impl Views {
+    fn ensure(served: &Served, store: &Store) -> Result<Self, Failure> {
+        let ensured = |mount: &Mount<'_>| {
+            let view = store.ensure_view(mount.manifest()).map_err(Failure::new)?;
+            Ok(view.path.join(mount.root().to_string()))
+        };
+        Ok(Self { directories: served.mounts().iter().map(ensured).collect::<Result<_, Failure>>()? })
+    }
+
+    /// Path in the view tree of an entry.
+    fn physical(&self, served: &Served, mount: usize, index: u32) -> PathBuf {
+        let mut relative = vec![0; 2 * PATH_MAX_BYTES];
+        let length = served.manifest(mount).rel_path(index, &mut relative).unwrap_or(0);
+        self.directories[mount].join(OsStr::from_bytes(&relative[..length]))
+    }
+}
+
+/// Executables as the program will find them.
+struct Executables<'a> {
+    served: &'a Served,
+    views: &'a Views,
+}
+
+impl Tree for Executables<'_> {
+    fn executable(&self, path: &[u8]) -> Result<Found, Errno> {
+        match self.served.find(path, true)? {
+            Place::Entry { mount, index } => {
+                let metadata = self.served.manifest(mount).stat(index).ok_or(Errno::EIO)?;
+                if metadata.mode & S_IFMT != S_IFREG || !may_access(&metadata, EXECUTE, &self.served.identity()) {
+                    return Err(Errno::EACCES);
+                }
+                Ok(Found { physical: self.views.physical(self.served, mount, index), served: true })
+            }
+            Place::Real(path) | Place::Outside(path) => {
+                let metadata = std::fs::metadata(&path).map_err(|error| errno(&error))?;
+                if !metadata.is_file() {
+                    return Err(Errno::EACCES);
+                }
+                rustix::fs::accessat(rustix::fs::CWD, &path, rustix::fs::Access::EXEC_OK, rustix::fs::AtFlags::EACCESS)
+                    .map_err(|error| Errno(error.raw_os_error()))?;
+                Ok(Found { physical: path, served: false })
+            }
+        }
+    }
+}
+
+fn refused(command: &OsStr, refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::Command(Errno::ENOENT) => not_found(command, Errno::ENOENT),
+        Refusal::Command(errno) => Failure::path(command.as_bytes(), errno).with_status(status::CANNOT_EXECUTE),
+        Refusal::Interpreter { name, errno } => Failure::new(format_args!(
+            "{}: its interpreter {}: {}; correct the script's first line",
+            shown(command),
+            printable(&name),
+            words(errno)
+        ))
+        .with_status(status::CANNOT_EXECUTE),
+        Refusal::Unserved { program, reason } => Failure::expected(
+            format_args!("{} to load the preload library", printable(&program)),
+            format_args!("it is {reason}"),
+            format_args!("use a dynamically linked build of it, or start it unserved with {STATIC_VARIABLE}=allow"),
+        )
+        .with_status(status::CANNOT_EXECUTE),
+    }
+}
+
+fn not_found(command: &OsStr, errno: Errno) -> Failure {
+    let found = Failure::path(command.as_bytes(), errno).with_status(status::NOT_FOUND);
+    if command.as_bytes().contains(&b'/') { found } else { found.remedy("it is in no directory of PATH, served or not") }
+}
+
+fn not_started(plan: &Plan, error: &std::io::Error) -> Failure {
+    let failure = Failure::new(format_args!("{}: {}", shown(plan.program.as_os_str()), io_words(error)));
+    match error.raw_os_error() {
+        // The file was there a moment ago: what is missing is what it names.
+        Some(libc::ENOENT) => failure.remedy("its dynamic loader (see `readelf -l`) is missing").with_status(status::CANNOT_EXECUTE),
+        _ => failure.with_status(status::CANNOT_EXECUTE),
+    }
+}
