@@ -162,6 +162,12 @@ impl Call {
         self
     }
 
+    /// Runs as this user if the tests run as root, else as who they run as.
+    #[must_use]
+    pub fn user_if_root(self, user: u32) -> Self {
+        if crate::is_root() { self.user(user) } else { self }
+    }
+
     /// Gives `bytes` on standard input.
     #[must_use]
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
