@@ -33,19 +33,33 @@ fn small() -> Vec<u8> {
     let first = tree.add_root(b"/app", meta(0o755, 4096)).unwrap();
     let bin = tree.add_dir(first, b"bin", meta(0o755, 4096)).unwrap();
     let lib = tree.add_dir(first, b"lib", meta(0o750, 4097)).unwrap();
-    let run = tree.add_file(bin, b"run", meta(0o4755, 5000), content(1)).unwrap();
-    let b = tree.add_file(lib, b"b.py", meta(0o644, 0), content(2)).unwrap();
-    tree.add_file(lib, b"a.py", meta(0o644, 4096), content(3)).unwrap();
+    let run = tree
+        .add_file(bin, b"run", meta(0o4755, 5000), content(1))
+        .unwrap();
+    let b = tree
+        .add_file(lib, b"b.py", meta(0o644, 0), content(2))
+        .unwrap();
+    tree.add_file(lib, b"a.py", meta(0o644, 4096), content(3))
+        .unwrap();
     tree.add_hard_link(first, b"run2", run).unwrap();
-    let link = tree.add_symlink(first, b"link", meta(0o777, 9), b"lib/b.py").unwrap();
+    let link = tree
+        .add_symlink(first, b"link", meta(0o777, 9), b"lib/b.py")
+        .unwrap();
     tree.add_hard_link(second, b"link", link).unwrap();
     let holes = Content {
         blocks: Some(8),
         ..content(4)
     };
-    tree.add_file(second, b"holes", meta(0o600, 1 << 33), holes).unwrap();
-    tree.set_xattrs(b, vec![(b"user.b".into(), b"2".into()), (b"user.a".into(), b"".into())])
+    tree.add_file(second, b"holes", meta(0o600, 1 << 33), holes)
         .unwrap();
+    tree.set_xattrs(
+        b,
+        vec![
+            (b"user.b".into(), b"2".into()),
+            (b"user.a".into(), b"".into()),
+        ],
+    )
+    .unwrap();
     tree.add_package(Package {
         name: b"velo",
         version: b"1.0",
@@ -70,28 +84,60 @@ fn a_small_tree_reads_back() {
     let mounts = [0, 1].map(|number| manifest.root(number).unwrap().mount);
     assert_eq!(mounts, [&b"/app"[..], b"/srv/z"], "sorted by mount");
     assert_eq!(manifest.root(2), None);
-    let names: Vec<_> = manifest.children(0).map(|child| manifest.name(child).unwrap()).collect();
+    let names: Vec<_> = manifest
+        .children(0)
+        .map(|child| manifest.name(child).unwrap())
+        .collect();
     assert_eq!(names, [&b"bin"[..], b"lib", b"link", b"run2"]);
 
     let run = at(&manifest, 0, "bin/run");
-    assert_eq!((run.mode, run.size, run.blocks, run.nlink), (0o104_755, 5000, 16, 2));
+    assert_eq!(
+        (run.mode, run.size, run.blocks, run.nlink),
+        (0o104_755, 5000, 16, 2)
+    );
     assert_eq!((run.uid, run.gid, run.blksize), (1000, 100, 4096));
     assert_eq!(run.mtime, meta(0, 0).mtime);
-    assert_eq!((run.atime, run.ctime, run.btime), (run.mtime, run.mtime, None));
-    assert_eq!(run, at(&manifest, 0, "run2"), "a hard link is the same file");
+    assert_eq!(
+        (run.atime, run.ctime, run.btime),
+        (run.mtime, run.mtime, None)
+    );
+    assert_eq!(
+        run,
+        at(&manifest, 0, "run2"),
+        "a hard link is the same file"
+    );
     let link = at(&manifest, 0, "link");
-    assert_eq!((link.mode, link.size, link.blocks, link.nlink), (0o120_777, 8, 0, 2));
-    assert_eq!(link, at(&manifest, 1, "link"), "across roots, and for symlinks too");
+    assert_eq!(
+        (link.mode, link.size, link.blocks, link.nlink),
+        (0o120_777, 8, 0, 2)
+    );
+    assert_eq!(
+        link,
+        at(&manifest, 1, "link"),
+        "across roots, and for symlinks too"
+    );
     assert_eq!(at(&manifest, 1, "holes").blocks, 8);
     assert_eq!(at(&manifest, 0, "").nlink, 4);
     assert_eq!(at(&manifest, 0, "lib").nlink, 2);
     assert_eq!(at(&manifest, 0, "lib").blocks, 16);
     assert_eq!(at(&manifest, 0, "lib/b.py").blocks, 0);
     for index in 0..manifest.entry_count() {
-        assert_eq!(manifest.ino(index), manifest.stat(index).map(|data| data.ino));
+        assert_eq!(
+            manifest.ino(index),
+            manifest.stat(index).map(|data| data.ino)
+        );
     }
 
-    for absent in ["/", "bin/", "/bin", "bin//run", "bin/ru", "in/run", "x/bin/run", "bin/run/x"] {
+    for absent in [
+        "/",
+        "bin/",
+        "/bin",
+        "bin//run",
+        "bin/ru",
+        "in/run",
+        "x/bin/run",
+        "bin/run/x",
+    ] {
         assert_eq!(manifest.lookup(0, absent.as_bytes()), None, "{absent}");
     }
     assert_eq!(manifest.lookup(1, b"bin/run"), None, "of the other root");
@@ -109,10 +155,17 @@ fn a_small_tree_reads_back() {
     assert_eq!(manifest.xattr(b, b"user.b"), Some(&b"2"[..]));
     assert_eq!(manifest.xattrs(0).count(), 0);
     let packages: Vec<_> = manifest.packages().collect();
-    assert_eq!((packages[0].name, packages[0].version), (&b"velo"[..], &b"1.0"[..]));
+    assert_eq!(
+        (packages[0].name, packages[0].version),
+        (&b"velo"[..], &b"1.0"[..])
+    );
     assert_eq!(packages[0].tree, [7; 32]);
     let lines: Vec<_> = manifest.provenance().collect();
-    assert_eq!(lines, [(&b"tool"[..], &b"velo = 1"[..])], "only the first `=` divides");
+    assert_eq!(
+        lines,
+        [(&b"tool"[..], &b"velo = 1"[..])],
+        "only the first `=` divides"
+    );
 }
 
 #[test]
@@ -129,7 +182,10 @@ fn flags_say_what_the_interposer_needs() {
     assert_eq!(flags(0, "lib/b.py"), flag::XATTR, "nor is what it holds");
     assert_eq!(flags(1, ""), flag::DIR);
     assert_eq!(flags(1, "holes"), flag::SPARSE);
-    assert_eq!(flags(0, "link"), flag::SYMLINK | flag::HARDLINK | flag::PUBLIC);
+    assert_eq!(
+        flags(0, "link"),
+        flag::SYMLINK | flag::HARDLINK | flag::PUBLIC
+    );
 }
 
 #[test]
@@ -137,12 +193,21 @@ fn paths_and_roots_of_entries() {
     let bytes = small();
     let manifest = Manifest::open(&bytes).unwrap();
     let mut buffer = [0; 8];
-    for (root, path) in [(0, "bin/run"), (0, ""), (1, ""), (1, "holes"), (0, "lib/b.py")] {
+    for (root, path) in [
+        (0, "bin/run"),
+        (0, ""),
+        (1, ""),
+        (1, "holes"),
+        (0, "lib/b.py"),
+    ] {
         let index = manifest.lookup(root, path.as_bytes()).unwrap();
         let length = manifest.rel_path(index, &mut buffer).unwrap();
         assert_eq!(&buffer[..length], path.as_bytes());
         assert_eq!(manifest.root_of(index), Some(root));
-        assert_eq!(manifest.rel_path(index, &mut buffer[..path.len()]), Some(path.len()));
+        assert_eq!(
+            manifest.rel_path(index, &mut buffer[..path.len()]),
+            Some(path.len())
+        );
         if let Some(short) = path.len().checked_sub(1) {
             assert_eq!(manifest.rel_path(index, &mut buffer[..short]), None);
         }
@@ -165,14 +230,19 @@ fn an_exact_manifest_reports_the_source() {
     let mut tree = ManifestBuilder::new();
     let root = tree.add_root(b"/", meta(0o755, 1)).unwrap();
     tree.set_source_stat(root, stat(77)).unwrap();
-    let file = tree.add_file(root, b"f", meta(0o644, 1), content(0)).unwrap();
+    let file = tree
+        .add_file(root, b"f", meta(0o644, 1), content(0))
+        .unwrap();
     tree.add_hard_link(root, b"g", file).unwrap();
     tree.set_source_stat(file, stat(42)).unwrap();
     let bytes = tree.build().unwrap();
     let manifest = Manifest::open(&bytes).unwrap();
     manifest.verify().unwrap();
     let found = at(&manifest, 0, "g");
-    assert_eq!((found.ino, found.nlink, found.blocks, found.blksize), (42, 9, 7, 512));
+    assert_eq!(
+        (found.ino, found.nlink, found.blocks, found.blksize),
+        (42, 9, 7, 512)
+    );
     assert_eq!(found.atime, Time { sec: 1, nsec: 2 });
     assert_eq!(found.btime, Some(Time { sec: -5, nsec: 6 }));
     assert_eq!(at(&manifest, 0, "").btime, None);
@@ -181,7 +251,8 @@ fn an_exact_manifest_reports_the_source() {
     let mut tree = ManifestBuilder::new();
     let root = tree.add_root(b"/", meta(0o755, 1)).unwrap();
     tree.set_source_stat(root, stat(77)).unwrap();
-    tree.add_file(root, b"f", meta(0o644, 1), content(0)).unwrap();
+    tree.add_file(root, b"f", meta(0o644, 1), content(0))
+        .unwrap();
     let error = tree.build().unwrap_err();
     assert!(matches!(&error, WriteError::SourceStatMissing { path } if path.to_string() == "/f"));
 }
@@ -201,7 +272,8 @@ fn a_large_directory_knows_its_subdirectories() {
     for count in [254, 255, 256, 1000] {
         let mut tree = ManifestBuilder::new();
         let root = tree.add_root(b"/r", meta(0o755, 1)).unwrap();
-        tree.add_file(root, b"file", meta(0o644, 1), content(0)).unwrap();
+        tree.add_file(root, b"file", meta(0o644, 1), content(0))
+            .unwrap();
         for number in 0..count {
             let name = format!("d{number}");
             tree.add_dir(root, name.as_bytes(), meta(0o755, 1)).unwrap();
@@ -219,16 +291,26 @@ fn what_the_format_cannot_hold_is_refused() {
     let error = |result: Result<_, WriteError>| result.err().map(|error| error.to_string());
     for mount in ["", "app", "/app/", "/a/../b", "//"] {
         let found = error(tree.add_root(mount.as_bytes(), meta(0, 0)));
-        assert!(found.unwrap().starts_with("expected an absolute mount path"));
+        assert!(
+            found
+                .unwrap()
+                .starts_with("expected an absolute mount path")
+        );
     }
     let root = tree.add_root(b"/app", meta(0o755, 0)).unwrap();
-    let file = tree.add_file(root, b"f", meta(0o644, 0), content(0)).unwrap();
+    let file = tree
+        .add_file(root, b"f", meta(0o644, 0), content(0))
+        .unwrap();
     for name in ["", ".", "..", "a/b", "nul\0"] {
         let found = error(tree.add_dir(root, name.as_bytes(), meta(0, 0))).unwrap();
         assert!(found.ends_with("in /app"), "{found}");
     }
     assert!(error(tree.add_dir(root, &[b'x'; 256], meta(0, 0))).is_some());
-    assert!(error(tree.add_dir(file, b"below", meta(0, 0))).unwrap().contains("below"));
+    assert!(
+        error(tree.add_dir(file, b"below", meta(0, 0)))
+            .unwrap()
+            .contains("below")
+    );
     assert!(error(tree.add_symlink(root, b"l", meta(0, 0), b"")).is_some());
     assert!(error(tree.add_hard_link(root, b"l", root)).is_some());
     let late = Meta {
@@ -238,7 +320,11 @@ fn what_the_format_cannot_hold_is_refused() {
         },
         ..meta(0, 0)
     };
-    assert!(error(tree.add_dir(root, b"late", late)).unwrap().contains("nanoseconds"));
+    assert!(
+        error(tree.add_dir(root, b"late", late))
+            .unwrap()
+            .contains("nanoseconds")
+    );
     assert!(tree.add_provenance(b"a=b", b"").is_err());
     assert!(tree.add_provenance(b"a", b"b\nc").is_err());
     let twice = vec![(b"user.a".to_vec(), vec![1]), (b"user.a".to_vec(), vec![2])];
@@ -258,7 +344,8 @@ fn paths_as_long_as_the_kernel_takes_and_no_longer() {
         for _ in 0..15 {
             dir = tree.add_dir(dir, &[b'd'; 255], meta(0o755, 0)).unwrap();
         }
-        tree.add_file(dir, &vec![b'f'; last], meta(0o644, 0), content(0)).unwrap();
+        tree.add_file(dir, &vec![b'f'; last], meta(0o644, 0), content(0))
+            .unwrap();
         tree.build()
     };
     let bytes = build(255).unwrap();
@@ -273,7 +360,14 @@ fn paths_as_long_as_the_kernel_takes_and_no_longer() {
     for _ in 0..16 {
         dir = tree.add_dir(dir, &[b'd'; 255], meta(0o755, 0)).unwrap();
     }
-    tree.add_file(dir, b"f", meta(0o644, 0), content(0)).unwrap();
+    tree.add_file(dir, b"f", meta(0o644, 0), content(0))
+        .unwrap();
     let found = tree.build();
-    assert!(matches!(found, Err(WriteError::PathTooLong { found_bytes: 4097, .. })));
+    assert!(matches!(
+        found,
+        Err(WriteError::PathTooLong {
+            found_bytes: 4097,
+            ..
+        })
+    ));
 }

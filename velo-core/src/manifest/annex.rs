@@ -22,7 +22,8 @@ impl<'a> Manifest<'a> {
     #[must_use]
     pub fn xattr(&self, index: u32, name: &[u8]) -> Option<&'a [u8]> {
         let mut all = self.xattrs(index);
-        all.find(|(found, _)| *found == name).map(|(_, value)| value)
+        all.find(|(found, _)| *found == name)
+            .map(|(_, value)| value)
     }
 
     fn xattr_list(&self, index: u32) -> Option<Xattrs<'a>> {
@@ -131,7 +132,9 @@ impl<'a> Iterator for Packages<'a> {
         if self.next >= self.count {
             return None;
         }
-        let start = (self.next as usize).checked_mul(PACKAGE_BYTES)?.checked_add(8)?;
+        let start = (self.next as usize)
+            .checked_mul(PACKAGE_BYTES)?
+            .checked_add(8)?;
         let record: &[u8; PACKAGE_BYTES] = self.section.get(start..)?.first_chunk()?;
         let [name, name_bytes, version, version_bytes] = words(record);
         self.next += 1;

@@ -140,9 +140,7 @@ impl fmt::Display for OpenError {
                 "expected section {} to fit its records, found {found_bytes} bytes",
                 section.name()
             ),
-            Self::Phf => {
-                f.write_str("expected a perfect hash, found one that contradicts itself")
-            }
+            Self::Phf => f.write_str("expected a perfect hash, found one that contradicts itself"),
         }
     }
 }

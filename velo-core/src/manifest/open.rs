@@ -103,7 +103,9 @@ impl<'a> Manifest<'a> {
     pub fn body_digest(&self) -> &'a [u8; 32] {
         let found = self.header.get(at::BODY_DIGEST..);
         // The header is long enough by its type; the other arm is never taken.
-        found.and_then(|rest| rest.first_chunk()).unwrap_or(&[0; 32])
+        found
+            .and_then(|rest| rest.first_chunk())
+            .unwrap_or(&[0; 32])
     }
 
     /// Whether the body has the checksum that the header says: one pass over it.

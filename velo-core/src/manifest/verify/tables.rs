@@ -43,7 +43,10 @@ impl Manifest<'_> {
     }
 
     fn verify_sparse_reserved(&self) -> Result<(), VerifyError> {
-        let reserved = self.sparse.iter().position(|record| word_at(record, 4) != 0);
+        let reserved = self
+            .sparse
+            .iter()
+            .position(|record| word_at(record, 4) != 0);
         reserved.map_or(Ok(()), |record| Err(wrong(Section::Sparse, record as u32)))
     }
 

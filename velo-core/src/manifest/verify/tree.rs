@@ -283,7 +283,10 @@ fn verify_mode(entry: &Entry) -> Check {
         _ => return Err(EntryFault::Mode),
     };
     let type_flags = flags & (flag::DIR | flag::SYMLINK) == kind;
-    expect(type_flags && flags & !(kind | allowed) == 0, EntryFault::Flags)?;
+    expect(
+        type_flags && flags & !(kind | allowed) == 0,
+        EntryFault::Flags,
+    )?;
     if vnode.is_file() {
         let executable = vnode.has(flag::EXECUTABLE);
         let in_view = !executable || vnode.has(flag::IN_VIEW);

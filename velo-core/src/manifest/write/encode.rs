@@ -96,7 +96,9 @@ pub(super) fn encode(
             }
             Kind::File(content) => {
                 node.count = group.map_or(0, |group| group + 1);
-                let blocks = content.blocks.filter(|blocks| *blocks != usual_blocks(&vnode));
+                let blocks = content
+                    .blocks
+                    .filter(|blocks| *blocks != usual_blocks(&vnode));
                 if let Some(blocks) = blocks {
                     vnode.flags |= flag::SPARSE;
                     let [low, high] = [blocks as u32, (blocks >> 32) as u32];
@@ -172,9 +174,9 @@ fn hash_directories(builder: &ManifestBuilder, arranged: &Arranged, vnodes: &mut
             continue;
         }
         text.clear();
-        for child in *first as usize..(*first + *count) as usize {
-            let item = &builder.items[arranged.order[child] as usize];
-            let vnode = &vnodes[child];
+        let range = *first as usize..(*first + *count) as usize;
+        for (id, vnode) in arranged.order[range.clone()].iter().zip(&vnodes[range]) {
+            let item = &builder.items[*id as usize];
             text.extend_from_slice(&directory_hash_head(vnode.mode, item.name_bytes));
             text.extend_from_slice(builder.name(item));
             text.extend_from_slice(&vnode.content_hash);
@@ -238,7 +240,9 @@ impl Groups {
             members.push((entries, file));
         }
         members.sort_unstable();
-        let number_of = (0..).zip(&members).map(|(number, (_, file))| (*file, number));
+        let number_of = (0..)
+            .zip(&members)
+            .map(|(number, (_, file))| (*file, number));
         Self {
             number_of: number_of.collect(),
             members: members.into_iter().map(|(entries, _)| entries).collect(),

@@ -33,7 +33,9 @@ pub enum WriteError {
     #[error("expected at least one root, found none")]
     NoRoot,
     /// A mount has to be absolute and lexically normal.
-    #[error("expected an absolute mount path without `//`, `.`, `..` and trailing `/`, found {found}")]
+    #[error(
+        "expected an absolute mount path without `//`, `.`, `..` and trailing `/`, found {found}"
+    )]
     Mount {
         /// The mount given.
         found: Text,
@@ -102,7 +104,9 @@ pub enum WriteError {
         found: u32,
     },
     /// The format counts entries with 31 bits.
-    #[error("expected at most {ENTRIES_MAX} entries, found more: split the tree into several manifests")]
+    #[error(
+        "expected at most {ENTRIES_MAX} entries, found more: split the tree into several manifests"
+    )]
     TooManyEntries,
     /// The format counts owners with 16 bits.
     #[error("expected at most 65536 different owners, found more")]
@@ -116,7 +120,9 @@ pub enum WriteError {
         section: Section,
     },
     /// Extended attributes have names of 1 to 255 bytes, without NUL, each once.
-    #[error("expected different names of 1 to {NAME_BYTES_MAX} bytes as extended attributes, found {found}")]
+    #[error(
+        "expected different names of 1 to {NAME_BYTES_MAX} bytes as extended attributes, found {found}"
+    )]
     Xattr {
         /// The name given.
         found: Text,
@@ -136,7 +142,9 @@ pub enum WriteError {
         version: Text,
     },
     /// Keys and values are one line; each key stands there once.
-    #[error("expected a key of its own without `=` and a value, neither with a line end, found {key}")]
+    #[error(
+        "expected a key of its own without `=` and a value, neither with a line end, found {key}"
+    )]
     Provenance {
         /// The key given.
         key: Text,

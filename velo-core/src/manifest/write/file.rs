@@ -14,7 +14,7 @@ pub(super) fn build(mut builder: ManifestBuilder) -> Result<Vec<u8>, WriteError>
     let provenance = side::provenance(&mut builder)?;
     let roots = side::roots(&builder)?;
     let arranged = arrange(&builder)?;
-    let xattrs = side::xattrs(&mut builder, &arranged)?;
+    let xattrs = side::xattrs(&builder, &arranged)?;
     let (index, encoded, source_stats) = std::thread::scope(|scope| {
         let index = scope.spawn(|| index(&builder, &arranged));
         let encoded = encode(&builder, &arranged);
@@ -98,7 +98,11 @@ fn assemble(header: &Header, sections: [(Section, Vec<u8>); Section::ALL.len()])
     put(&mut file, at::MAGIC, &MAGIC);
     put(&mut file, at::VERSION, &VERSION.to_le_bytes());
     put(&mut file, at::ENDIAN, &ENDIAN.to_le_bytes());
-    put(&mut file, at::FEATURE_INCOMPAT, &header.incompat.to_le_bytes());
+    put(
+        &mut file,
+        at::FEATURE_INCOMPAT,
+        &header.incompat.to_le_bytes(),
+    );
     put(&mut file, at::FILE_BYTES, &file_bytes.to_le_bytes());
     put(&mut file, at::ENTRY_COUNT, &header.entries.to_le_bytes());
     put(&mut file, at::ROOT_COUNT, &header.roots.to_le_bytes());

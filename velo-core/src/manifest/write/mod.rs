@@ -62,13 +62,16 @@ pub struct ManifestBuilder {
     names: Vec<u8>,
     targets: Vec<u8>,
     roots: Vec<(Vec<u8>, u32)>,
-    /// By item, ascending once sorted.
-    xattrs: Vec<(u32, Vec<(Vec<u8>, Vec<u8>)>)>,
+    /// By item, in the order of the calls: the last one counts.
+    xattrs: Vec<(u32, Attributes)>,
     /// By item; empty unless any was set.
     source_stats: Vec<Option<SourceStat>>,
     packages: Vec<OwnedPackage>,
     provenance: Vec<(Vec<u8>, Vec<u8>)>,
 }
+
+/// Names and values of extended attributes, sorted.
+type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// One entry as it was added.
 #[derive(Clone, Copy)]
@@ -85,9 +88,14 @@ struct Item {
 enum Kind {
     Directory,
     File(Content),
-    Symlink { offset: usize, bytes: u32 },
+    Symlink {
+        offset: usize,
+        bytes: u32,
+    },
     /// Another name of the file or symlink that item `to` is.
-    Link { to: u32 },
+    Link {
+        to: u32,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -217,14 +225,13 @@ impl ManifestBuilder {
     pub fn set_xattrs(
         &mut self,
         entry: EntryId,
-        attributes: Vec<(Vec<u8>, Vec<u8>)>,
+        mut attributes: Vec<(Vec<u8>, Vec<u8>)>,
     ) -> Result<(), WriteError> {
         let owner = match self.items.get(entry.0 as usize).map(|item| item.kind) {
             None => return Err(WriteError::UnknownEntry),
             Some(Kind::Link { to }) => to,
             Some(_) => entry.0,
         };
-        let mut attributes = attributes;
         attributes.sort_unstable();
         let invalid = |name: &[u8]| name.is_empty() || name.len() > 255 || name.contains(&0);
         let twice = attributes.windows(2).find(|pair| pair[0].0 == pair[1].0);

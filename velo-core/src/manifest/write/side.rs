@@ -3,7 +3,7 @@
 
 use super::arrange::Arranged;
 use super::pool::Pool;
-use super::{Kind, ManifestBuilder, WriteError};
+use super::{Attributes, Kind, ManifestBuilder, WriteError};
 use crate::manifest::layout::{PACKAGE_BYTES, ROOT_BYTES, Section};
 
 /// The text of a section whose records name parts of a pool behind them.
@@ -98,7 +98,7 @@ pub(super) fn provenance(builder: &mut ManifestBuilder) -> Result<Vec<u8>, Write
 
 /// Extended attributes: a table by entry, then lists, equal ones stored once.
 pub(super) fn xattrs(
-    builder: &mut ManifestBuilder,
+    builder: &ManifestBuilder,
     arranged: &Arranged,
 ) -> Result<Vec<u8>, WriteError> {
     let too_large = WriteError::SectionTooLarge {
@@ -107,7 +107,7 @@ pub(super) fn xattrs(
     if builder.xattrs.is_empty() {
         return Ok(Vec::new());
     }
-    let mut lists: Vec<Option<&[(Vec<u8>, Vec<u8>)]>> = vec![None; builder.items.len()];
+    let mut lists: Vec<Option<&Attributes>> = vec![None; builder.items.len()];
     for (id, attributes) in &builder.xattrs {
         lists[*id as usize] = (!attributes.is_empty()).then_some(attributes);
     }
