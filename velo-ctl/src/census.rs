@@ -41,7 +41,9 @@ pub fn count(manifest: &Manifest<'_>, top: usize) -> Census {
     let mut blobs = HashMap::new();
     let mut sizes = Vec::new();
     for index in 0..manifest.entry_count() {
-        let Some(vnode) = manifest.vnode(index) else { continue };
+        let Some(vnode) = manifest.vnode(index) else {
+            continue;
+        };
         if vnode.is_dir() {
             census.directories += 1;
             continue;
@@ -57,7 +59,11 @@ pub fn count(manifest: &Manifest<'_>, top: usize) -> Census {
             census.in_view += 1;
             census.in_view_bytes += size;
         }
-        if vnode.has(flag::HARDLINK) && !manifest.stat(index).is_some_and(|data| linked.insert(data.ino)) {
+        if vnode.has(flag::HARDLINK)
+            && !manifest
+                .stat(index)
+                .is_some_and(|data| linked.insert(data.ino))
+        {
             census.hard_links += 1;
             continue;
         }
@@ -68,15 +74,30 @@ pub fn count(manifest: &Manifest<'_>, top: usize) -> Census {
     census.distinct_bytes = blobs.values().sum();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     // Ties at the edge are settled by entry, then the named ones sorted by path.
-    census.largest = sizes.iter().take(top).map(|(size, index)| (path(manifest, *index), *size)).collect();
-    census.largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    census.largest = sizes
+        .iter()
+        .take(top)
+        .map(|(size, index)| (path(manifest, *index), *size))
+        .collect();
+    census
+        .largest
+        .sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     census
 }
 
 /// Absolute path of an entry, at its root's mount point.
 fn path(manifest: &Manifest<'_>, index: u32) -> Vec<u8> {
-    let mount = manifest.root_of(index).and_then(|root| manifest.root(root)).map(|root| root_name(root.mount)).unwrap_or_default();
+    let mount = manifest
+        .root_of(index)
+        .and_then(|root| manifest.root(root))
+        .map(|root| root_name(root.mount))
+        .unwrap_or_default();
     let mut relative = vec![0; 2 * velo_core::resolve::PATH_MAX_BYTES];
     let length = manifest.rel_path(index, &mut relative).unwrap_or(0);
-    [mount.trim_end_matches('/').as_bytes(), b"/", &relative[..length]].concat()
+    [
+        mount.trim_end_matches('/').as_bytes(),
+        b"/",
+        &relative[..length],
+    ]
+    .concat()
 }

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{build_manifest, cat, completions, diff, doctor, inspect, ls, run, stat, use_current, verify};
+use crate::commands::{
+    build_manifest, cat, completions, diff, doctor, inspect, ls, run, stat, use_current, verify,
+};
 use crate::failure::status;
 
 /// Serves dependency trees from one manifest: index a tree once, run programs from it anywhere.

@@ -54,7 +54,11 @@ pub struct Change {
 impl Change {
     /// `mode 0644 -> 0755`
     pub fn words(&self) -> String {
-        let name = self.field.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let name = self
+            .field
+            .to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default();
         match self.field {
             // Two hashes tell a reader less than that they differ.
             Field::Content => String::from("content"),
@@ -97,33 +101,48 @@ impl Difference {
     /// The path it is about.
     pub fn path(&self) -> &[u8] {
         match self {
-            Self::Added { path, .. } | Self::Removed { path, .. } | Self::Changed { path, .. } => path,
+            Self::Added { path, .. } | Self::Removed { path, .. } | Self::Changed { path, .. } => {
+                path
+            }
         }
     }
 }
 
 /// All differences from `a` to `b`, in path order within each root.
 pub fn compare(a: &Manifest<'_>, b: &Manifest<'_>, ignore: &[Field]) -> Vec<Difference> {
-    let mut walk = Walk { a, b, ignore, found: Vec::new() };
+    let mut walk = Walk {
+        a,
+        b,
+        ignore,
+        found: Vec::new(),
+    };
     let (in_a, in_b) = (roots(a), roots(b));
     if let ([(_, top_a)], [(mount, top_b)]) = (in_a.as_slice(), in_b.as_slice()) {
         walk.both(mount.clone(), *top_a, *top_b);
         return walk.found;
     }
-    merge(&in_a, &in_b, |mount, top_a, top_b| walk.either(mount.to_vec(), top_a, top_b));
+    merge(&in_a, &in_b, |mount, top_a, top_b| {
+        walk.either(mount.to_vec(), top_a, top_b)
+    });
     walk.found
 }
 
 /// Mount paths and entries, sorted.
 fn roots(manifest: &Manifest<'_>) -> Vec<(Vec<u8>, u32)> {
     let roots = (0..manifest.root_count()).filter_map(|number| manifest.root(number));
-    let mut roots: Vec<_> = roots.map(|root| (root_name(root.mount).into_bytes(), root.index)).collect();
+    let mut roots: Vec<_> = roots
+        .map(|root| (root_name(root.mount).into_bytes(), root.index))
+        .collect();
     roots.sort();
     roots
 }
 
 /// Calls `each` with every name of two sorted lists, and where it is in either.
-fn merge(a: &[(Vec<u8>, u32)], b: &[(Vec<u8>, u32)], mut each: impl FnMut(&[u8], Option<u32>, Option<u32>)) {
+fn merge(
+    a: &[(Vec<u8>, u32)],
+    b: &[(Vec<u8>, u32)],
+    mut each: impl FnMut(&[u8], Option<u32>, Option<u32>),
+) {
     let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
     loop {
         let order = match (a.peek(), b.peek()) {
@@ -135,7 +154,11 @@ fn merge(a: &[(Vec<u8>, u32)], b: &[(Vec<u8>, u32)], mut each: impl FnMut(&[u8],
         let from_a = if order.is_le() { a.next() } else { None };
         let from_b = if order.is_ge() { b.next() } else { None };
         if let Some((name, _)) = from_a.or(from_b) {
-            each(name, from_a.map(|(_, index)| *index), from_b.map(|(_, index)| *index));
+            each(
+                name,
+                from_a.map(|(_, index)| *index),
+                from_b.map(|(_, index)| *index),
+            );
         }
     }
 }
@@ -151,8 +174,12 @@ impl Walk<'_> {
     fn either(&mut self, path: Vec<u8>, in_a: Option<u32>, in_b: Option<u32>) {
         match (in_a, in_b) {
             (Some(in_a), Some(in_b)) => self.both(path, in_a, in_b),
-            (Some(only), None) => self.one(path, self.a, only, |path, mode, size| Difference::Removed { path, mode, size }),
-            (None, Some(only)) => self.one(path, self.b, only, |path, mode, size| Difference::Added { path, mode, size }),
+            (Some(only), None) => self.one(path, self.a, only, |path, mode, size| {
+                Difference::Removed { path, mode, size }
+            }),
+            (None, Some(only)) => self.one(path, self.b, only, |path, mode, size| {
+                Difference::Added { path, mode, size }
+            }),
             (None, None) => {}
         }
     }
@@ -161,14 +188,27 @@ impl Walk<'_> {
         let changes = self.changes(in_a, in_b);
         let (below_a, below_b) = (children(self.a, in_a), children(self.b, in_b));
         if !changes.is_empty() {
-            self.found.push(Difference::Changed { path: path.clone(), changes });
+            self.found.push(Difference::Changed {
+                path: path.clone(),
+                changes,
+            });
         }
-        merge(&below_a, &below_b, |name, in_a, in_b| self.either(joined(&path, name), in_a, in_b));
+        merge(&below_a, &below_b, |name, in_a, in_b| {
+            self.either(joined(&path, name), in_a, in_b)
+        });
     }
 
     /// An entry that only one side has, and what is below it.
-    fn one(&mut self, path: Vec<u8>, manifest: &Manifest<'_>, index: u32, make: fn(Vec<u8>, u32, u64) -> Difference) {
-        let (mode, size) = manifest.stat(index).map_or((0, 0), |data| (data.mode, data.size));
+    fn one(
+        &mut self,
+        path: Vec<u8>,
+        manifest: &Manifest<'_>,
+        index: u32,
+        make: fn(Vec<u8>, u32, u64) -> Difference,
+    ) {
+        let (mode, size) = manifest
+            .stat(index)
+            .map_or((0, 0), |data| (data.mode, data.size));
         let below = children(manifest, index);
         self.found.push(make(path.clone(), mode, size));
         for (name, child) in below {
@@ -177,7 +217,9 @@ impl Walk<'_> {
     }
 
     fn changes(&self, in_a: u32, in_b: u32) -> Vec<Change> {
-        let (Some(a), Some(b)) = (self.a.stat(in_a), self.b.stat(in_b)) else { return Vec::new() };
+        let (Some(a), Some(b)) = (self.a.stat(in_a), self.b.stat(in_b)) else {
+            return Vec::new();
+        };
         let mut changes = Vec::new();
         let mut check = |field: Field, from: String, to: String| {
             if from != to && !self.ignore.contains(&field) {
@@ -194,19 +236,34 @@ impl Walk<'_> {
             check(Field::Target, target(self.a, in_a), target(self.b, in_b));
         }
         check(Field::Mode, permissions(&a), permissions(&b));
-        check(Field::Owner, format!("{}:{}", a.uid, a.gid), format!("{}:{}", b.uid, b.gid));
+        check(
+            Field::Owner,
+            format!("{}:{}", a.uid, a.gid),
+            format!("{}:{}", b.uid, b.gid),
+        );
         check(Field::Mtime, time(a.mtime), time(b.mtime));
-        check(Field::Xattr, attributes(self.a, in_a), attributes(self.b, in_b));
+        check(
+            Field::Xattr,
+            attributes(self.a, in_a),
+            attributes(self.b, in_b),
+        );
         changes
     }
 }
 
 fn children(manifest: &Manifest<'_>, directory: u32) -> Vec<(Vec<u8>, u32)> {
-    if manifest.stat(directory).is_none_or(|data| data.mode & S_IFMT != S_IFDIR) {
+    if manifest
+        .stat(directory)
+        .is_none_or(|data| data.mode & S_IFMT != S_IFDIR)
+    {
         return Vec::new();
     }
-    let below = manifest.children(directory).filter(|index| *index > directory);
-    below.filter_map(|index| Some((manifest.name(index)?.to_vec(), index))).collect()
+    let below = manifest
+        .children(directory)
+        .filter(|index| *index > directory);
+    below
+        .filter_map(|index| Some((manifest.name(index)?.to_vec(), index)))
+        .collect()
 }
 
 fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
@@ -223,11 +280,17 @@ fn permissions(data: &Metadata) -> String {
 }
 
 fn content(manifest: &Manifest<'_>, index: u32) -> String {
-    manifest.vnode(index).map(|vnode| crate::output::hex(&vnode.content_hash)).unwrap_or_default()
+    manifest
+        .vnode(index)
+        .map(|vnode| crate::output::hex(&vnode.content_hash))
+        .unwrap_or_default()
 }
 
 fn target(manifest: &Manifest<'_>, index: u32) -> String {
-    manifest.symlink_target(index).map(quoted).unwrap_or_default()
+    manifest
+        .symlink_target(index)
+        .map(quoted)
+        .unwrap_or_default()
 }
 
 fn time(time: Time) -> String {
@@ -235,8 +298,14 @@ fn time(time: Time) -> String {
 }
 
 fn attributes(manifest: &Manifest<'_>, index: u32) -> String {
-    let pairs = manifest.xattrs(index).map(|(name, value)| format!("{}={}", printable(name), printable(value)));
+    let pairs = manifest
+        .xattrs(index)
+        .map(|(name, value)| format!("{}={}", printable(name), printable(value)));
     let mut pairs: Vec<_> = pairs.collect();
     pairs.sort();
-    if pairs.is_empty() { String::from("none") } else { pairs.join(" ") }
+    if pairs.is_empty() {
+        String::from("none")
+    } else {
+        pairs.join(" ")
+    }
 }

@@ -29,15 +29,25 @@ impl Entry {
         let (target, vnode) = match place {
             Place::Entry { mount, index } => {
                 let manifest = served.manifest(*mount);
-                (manifest.symlink_target(*index).map(<[u8]>::to_vec), manifest.vnode(*index))
+                (
+                    manifest.symlink_target(*index).map(<[u8]>::to_vec),
+                    manifest.vnode(*index),
+                )
             }
             Place::Real(path) | Place::Outside(path) => {
                 use std::os::unix::ffi::OsStringExt;
-                let target = (metadata.mode & mode::S_IFMT == mode::S_IFLNK).then(|| std::fs::read_link(path).ok()).flatten();
+                let target = (metadata.mode & mode::S_IFMT == mode::S_IFLNK)
+                    .then(|| std::fs::read_link(path).ok())
+                    .flatten();
                 (target.map(|path| path.into_os_string().into_vec()), None)
             }
         };
-        Ok(Self { name, metadata, target, vnode })
+        Ok(Self {
+            name,
+            metadata,
+            target,
+            vnode,
+        })
     }
 
     /// Whether it is a directory.
@@ -61,13 +71,34 @@ impl Entry {
             (flag::SPARSE, "sparse"),
             (flag::XATTR, "xattr"),
         ];
-        let Some(vnode) = self.vnode else { return Vec::new() };
-        WORDS.into_iter().filter(|(bit, _)| vnode.has(*bit)).map(|(_, word)| word).collect()
+        let Some(vnode) = self.vnode else {
+            return Vec::new();
+        };
+        WORDS
+            .into_iter()
+            .filter(|(bit, _)| vnode.has(*bit))
+            .map(|(_, word)| word)
+            .collect()
     }
 
     /// The same as JSON.
     pub fn json(&self) -> EntryJson<'_> {
-        let Metadata { ino, mode, nlink, uid, gid, size, blocks, blksize, atime, mtime, ctime, btime, dev_major, dev_minor } = self.metadata;
+        let Metadata {
+            ino,
+            mode,
+            nlink,
+            uid,
+            gid,
+            size,
+            blocks,
+            blksize,
+            atime,
+            mtime,
+            ctime,
+            btime,
+            dev_major,
+            dev_minor,
+        } = self.metadata;
         EntryJson {
             path: JsonName(&self.name),
             kind: format::file_type(mode, 1),
@@ -130,13 +161,17 @@ pub struct TimeJson {
 
 impl From<Time> for TimeJson {
     fn from(time: Time) -> Self {
-        Self { seconds: time.sec, nanoseconds: time.nsec }
+        Self {
+            seconds: time.sec,
+            nanoseconds: time.nsec,
+        }
     }
 }
 
 /// `name`, or `'name' -> 'target'` as `stat` quotes them when they need it.
 pub fn quoted(name: &[u8]) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || b"/._-+,:@%^=".contains(byte);
+    let plain =
+        |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || b"/._-+,:@%^=".contains(byte);
     let text = printable(name);
     if !name.is_empty() && name.iter().all(plain) {
         text

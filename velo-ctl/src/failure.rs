@@ -39,11 +39,18 @@ pub struct Failure {
 impl Failure {
     /// A failure in free words.
     pub fn new(message: impl fmt::Display) -> Self {
-        Self { status: status::FAILED, message: message.to_string() }
+        Self {
+            status: status::FAILED,
+            message: message.to_string(),
+        }
     }
 
     /// The house sentence: what was expected, what was found, what to do.
-    pub fn expected(expected: impl fmt::Display, found: impl fmt::Display, remedy: impl fmt::Display) -> Self {
+    pub fn expected(
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) -> Self {
         Self::new(format_args!("expected {expected}, found {found}; {remedy}"))
     }
 
@@ -55,7 +62,11 @@ impl Failure {
     /// The same for an error of the standard library.
     pub fn io(path: &Path, error: &io::Error) -> Self {
         use std::os::unix::ffi::OsStrExt;
-        Self::new(format_args!("{}: {}", printable(path.as_os_str().as_bytes()), io_words(error)))
+        Self::new(format_args!(
+            "{}: {}",
+            printable(path.as_os_str().as_bytes()),
+            io_words(error)
+        ))
     }
 
     /// The same failure with another exit status.

@@ -46,7 +46,11 @@ pub fn permissions(st_mode: u32) -> String {
         _ => '?',
     };
     let mut out = String::from(kind);
-    for (shift, special, set, unset) in [(6, 0o4000, 's', 'S'), (3, 0o2000, 's', 'S'), (0, 0o1000, 't', 'T')] {
+    for (shift, special, set, unset) in [
+        (6, 0o4000, 's', 'S'),
+        (3, 0o2000, 's', 'S'),
+        (0, 0o1000, 't', 'T'),
+    ] {
         let bits = st_mode >> shift;
         out.push(if bits & 4 != 0 { 'r' } else { '-' });
         out.push(if bits & 2 != 0 { 'w' } else { '-' });
@@ -85,7 +89,14 @@ pub fn local_time(seconds: i64, pattern: &CStr) -> String {
     }
     let mut text = [0_u8; 128];
     // SAFETY: the buffer has the length that is passed, the pattern ends in NUL.
-    let length = unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), pattern.as_ptr(), &parts) };
+    let length = unsafe {
+        libc::strftime(
+            text.as_mut_ptr().cast(),
+            text.len(),
+            pattern.as_ptr(),
+            &parts,
+        )
+    };
     String::from_utf8_lossy(&text[..length]).into_owned()
 }
 
@@ -99,12 +110,18 @@ pub struct Accounts {
 impl Accounts {
     /// Name of a user.
     pub fn user(&mut self, id: u32) -> Option<&str> {
-        self.users.entry(id).or_insert_with(|| user_name(id)).as_deref()
+        self.users
+            .entry(id)
+            .or_insert_with(|| user_name(id))
+            .as_deref()
     }
 
     /// Name of a group.
     pub fn group(&mut self, id: u32) -> Option<&str> {
-        self.groups.entry(id).or_insert_with(|| group_name(id)).as_deref()
+        self.groups
+            .entry(id)
+            .or_insert_with(|| group_name(id))
+            .as_deref()
     }
 }
 
@@ -113,7 +130,11 @@ fn user_name(id: u32) -> Option<String> {
     // is copied before.
     unsafe {
         let entry = libc::getpwuid(id);
-        (!entry.is_null()).then(|| CStr::from_ptr((*entry).pw_name).to_string_lossy().into_owned())
+        (!entry.is_null()).then(|| {
+            CStr::from_ptr((*entry).pw_name)
+                .to_string_lossy()
+                .into_owned()
+        })
     }
 }
 
@@ -121,7 +142,11 @@ fn group_name(id: u32) -> Option<String> {
     // SAFETY: as in `user_name`.
     unsafe {
         let entry = libc::getgrgid(id);
-        (!entry.is_null()).then(|| CStr::from_ptr((*entry).gr_name).to_string_lossy().into_owned())
+        (!entry.is_null()).then(|| {
+            CStr::from_ptr((*entry).gr_name)
+                .to_string_lossy()
+                .into_owned()
+        })
     }
 }
 

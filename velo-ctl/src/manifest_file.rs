@@ -46,7 +46,10 @@ impl ManifestFile {
     /// without its stamp (a copy) gets it, so that the next start need not look.
     pub fn open_verified(path: &Path) -> Result<Self, Failure> {
         let opened = Self::map(path)?;
-        opened.manifest.verify().map_err(|error| opened.unusable("a sound manifest", error))?;
+        opened
+            .manifest
+            .verify()
+            .map_err(|error| opened.unusable("a sound manifest", error))?;
         opened.stamp();
         Ok(opened)
     }
@@ -57,7 +60,11 @@ impl ManifestFile {
         let file = File::open(&path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
-            let found = if metadata.is_dir() { "a directory" } else { "something that is no regular file" };
+            let found = if metadata.is_dir() {
+                "a directory"
+            } else {
+                "something that is no regular file"
+            };
             return Err(Failure::expected(
                 format_args!("a manifest at {}", shown(path.as_os_str())),
                 found,
@@ -65,13 +72,27 @@ impl ManifestFile {
             ));
         }
         let bytes = mapped(&file, metadata.len()).map_err(failed)?;
-        let manifest = Manifest::open(bytes).map_err(|error| Failure::new(format_args!("{}: {error}; {REBUILD}", shown(path.as_os_str()))))?;
+        let manifest = Manifest::open(bytes).map_err(|error| {
+            Failure::new(format_args!(
+                "{}: {error}; {REBUILD}",
+                shown(path.as_os_str())
+            ))
+        })?;
         let mtime = (metadata.mtime(), metadata.mtime_nsec() as u32);
-        Ok(Self { path, bytes, manifest, file, mtime })
+        Ok(Self {
+            path,
+            bytes,
+            manifest,
+            file,
+            mtime,
+        })
     }
 
     fn unusable(&self, expected: &str, found: impl std::fmt::Display) -> Failure {
-        Failure::new(format_args!("{}: expected {expected}, found: {found}; {REBUILD}", shown(self.path.as_os_str())))
+        Failure::new(format_args!(
+            "{}: expected {expected}, found: {found}; {REBUILD}",
+            shown(self.path.as_os_str())
+        ))
     }
 
     /// Whether the mtime carries the stamp, so that the body need not be checked.
@@ -84,9 +105,21 @@ impl ManifestFile {
         if self.is_stamped() {
             return;
         }
-        let stamp = Timespec { tv_sec: self.mtime.0, tv_nsec: stamp_ns(self.manifest.body_digest()).into() };
-        let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-        let _ = rustix::fs::futimens(&self.file, &Timestamps { last_access: unchanged, last_modification: stamp });
+        let stamp = Timespec {
+            tv_sec: self.mtime.0,
+            tv_nsec: stamp_ns(self.manifest.body_digest()).into(),
+        };
+        let unchanged = Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        };
+        let _ = rustix::fs::futimens(
+            &self.file,
+            &Timestamps {
+                last_access: unchanged,
+                last_modification: stamp,
+            },
+        );
     }
 
     /// The manifest's identity: BLAKE3 of the whole file.
@@ -97,12 +130,22 @@ impl ManifestFile {
 
 /// Maps the file, never to be unmapped.
 fn mapped(file: &File, bytes: u64) -> io::Result<&'static [u8]> {
-    let length = usize::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    let length =
+        usize::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     if length == 0 {
         return Ok(&[]);
     }
     // SAFETY: a new private read-only mapping, at an address of the kernel's choice.
-    let start = unsafe { rustix::mm::mmap(ptr::null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE, file, 0) }?;
+    let start = unsafe {
+        rustix::mm::mmap(
+            ptr::null_mut(),
+            length,
+            ProtFlags::READ,
+            MapFlags::PRIVATE,
+            file,
+            0,
+        )
+    }?;
     // SAFETY: `length` readable bytes that stay mapped. Manifests are replaced by
     // rename, never changed in place; if somebody does truncate one, the kernel ends
     // this process with SIGBUS instead of letting it read something else.

@@ -37,21 +37,36 @@ pub struct Target {
 impl<'a> Lookup<'a> {
     /// Nothing is opened yet.
     pub fn new(manifests: &'a ManifestArguments) -> Self {
-        Self { manifests, opened: HashMap::new() }
+        Self {
+            manifests,
+            opened: HashMap::new(),
+        }
     }
 
     /// Takes an operand apart and opens its view.
     pub fn target(&mut self, operand: &OsStr) -> Result<Target, Failure> {
-        let named = if self.manifests.manifest.is_empty() { split(operand.as_bytes()) } else { None };
+        let named = if self.manifests.manifest.is_empty() {
+            split(operand.as_bytes())
+        } else {
+            None
+        };
         let (served, path) = match named {
             Some((manifest, path)) => {
                 let served = self.view(vec![manifest.into()])?;
-                let path = if path.is_empty() || path.starts_with(b"/") { path.to_vec() } else { below_first_root(&served, path) };
+                let path = if path.is_empty() || path.starts_with(b"/") {
+                    path.to_vec()
+                } else {
+                    below_first_root(&served, path)
+                };
                 (served, path)
             }
             None => (self.default_view()?, operand.as_bytes().to_vec()),
         };
-        Ok(Target { served, path, shown: operand.to_owned() })
+        Ok(Target {
+            served,
+            path,
+            shown: operand.to_owned(),
+        })
     }
 
     /// The view of `-m`, VELO_MANIFEST or `velo-ctl use`.
@@ -77,7 +92,12 @@ impl Target {
         let missing = |errno| self.failure(errno);
         match self.served.find(&self.path, follow).map_err(missing)? {
             Place::Outside(path) => {
-                let roots: Vec<_> = self.served.mounts().iter().map(|mount| root_name(mount.path())).collect();
+                let roots: Vec<_> = self
+                    .served
+                    .mounts()
+                    .iter()
+                    .map(|mount| root_name(mount.path()))
+                    .collect();
                 Err(Failure::expected(
                     format_args!("a path at or below {}", roots.join(", ")),
                     printable(path.as_os_str().as_bytes()),
@@ -96,21 +116,45 @@ impl Target {
 
 /// A mount path as people write it: `/` for the file system's root.
 pub fn root_name(path: &[u8]) -> String {
-    if path.is_empty() { String::from("/") } else { printable(path) }
+    if path.is_empty() {
+        String::from("/")
+    } else {
+        printable(path)
+    }
 }
 
 /// The manifest's and the path's half, if the text before a colon names a file
 /// (or plainly means one, so that the message can be about it).
 fn split(operand: &[u8]) -> Option<(&OsStr, &[u8])> {
-    let colons = operand.iter().enumerate().filter(|(_, byte)| **byte == b':').map(|(position, _)| position);
-    let halves: Vec<_> = colons.map(|position| (OsStr::from_bytes(&operand[..position]), &operand[position + 1..])).collect();
-    let existing = halves.iter().find(|(manifest, _)| Path::new(manifest).is_file());
-    let meant = || halves.iter().find(|(manifest, _)| manifest.as_bytes().ends_with(b".velo"));
+    let colons = operand
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b':')
+        .map(|(position, _)| position);
+    let halves: Vec<_> = colons
+        .map(|position| {
+            (
+                OsStr::from_bytes(&operand[..position]),
+                &operand[position + 1..],
+            )
+        })
+        .collect();
+    let existing = halves
+        .iter()
+        .find(|(manifest, _)| Path::new(manifest).is_file());
+    let meant = || {
+        halves
+            .iter()
+            .find(|(manifest, _)| manifest.as_bytes().ends_with(b".velo"))
+    };
     existing.or_else(meant).copied()
 }
 
 fn below_first_root(served: &Served, path: &[u8]) -> Vec<u8> {
-    let root = served.mounts().first().map_or(&b""[..], |mount| mount.path());
+    let root = served
+        .mounts()
+        .first()
+        .map_or(&b""[..], |mount| mount.path());
     [root, b"/", path].concat()
 }
 
@@ -129,6 +173,9 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         assert_eq!(found, Some((file.as_os_str(), &b"/app/x:y"[..])));
         assert_eq!(split(b"/app/x:y"), None);
-        assert_eq!(split(b"gone.velo:/app"), Some((OsStr::new("gone.velo"), &b"/app"[..])));
+        assert_eq!(
+            split(b"gone.velo:/app"),
+            Some((OsStr::new("gone.velo"), &b"/app"[..]))
+        );
     }
 }

@@ -34,7 +34,11 @@ impl Output {
         let terminal = io::stdout().is_terminal();
         let silenced = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_none_or(|value| value == "dumb");
-        Self { buffer: BufWriter::with_capacity(1 << 16, io::stdout()), color: terminal && !silenced, terminal }
+        Self {
+            buffer: BufWriter::with_capacity(1 << 16, io::stdout()),
+            color: terminal && !silenced,
+            terminal,
+        }
     }
 
     /// One line of text.
@@ -44,17 +48,24 @@ impl Output {
 
     /// Bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.buffer.write_all(bytes).map_err(|error| write_failure(&error))
+        self.buffer
+            .write_all(bytes)
+            .map_err(|error| write_failure(&error))
     }
 
     /// A name: raw in a pipe, made harmless on a terminal.
     pub fn name(&mut self, name: &[u8]) -> Result<(), Failure> {
-        if self.terminal { self.bytes(printable(name).as_bytes()) } else { self.bytes(name) }
+        if self.terminal {
+            self.bytes(printable(name).as_bytes())
+        } else {
+            self.bytes(name)
+        }
     }
 
     /// One JSON document, indented, with a newline.
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        serde_json::to_writer_pretty(&mut self.buffer, value).map_err(|error| write_failure(&error.into()))?;
+        serde_json::to_writer_pretty(&mut self.buffer, value)
+            .map_err(|error| write_failure(&error.into()))?;
         self.bytes(b"\n")
     }
 
@@ -133,7 +144,13 @@ mod tests {
 
     #[test]
     fn json_names_keep_every_byte() {
-        assert_eq!(serde_json::to_string(&JsonName(b"a\"b")).unwrap(), r#""a\"b""#);
-        assert_eq!(serde_json::to_string(&JsonName(b"\xffz")).unwrap(), "{\"lossy\":\"\u{fffd}z\",\"hex\":\"ff7a\"}");
+        assert_eq!(
+            serde_json::to_string(&JsonName(b"a\"b")).unwrap(),
+            r#""a\"b""#
+        );
+        assert_eq!(
+            serde_json::to_string(&JsonName(b"\xffz")).unwrap(),
+            "{\"lossy\":\"\u{fffd}z\",\"hex\":\"ff7a\"}"
+        );
     }
 }

@@ -37,7 +37,8 @@ impl Progress {
             started: Instant::now(),
             label,
             unit,
-            wanted: std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+            wanted: std::io::stderr().is_terminal()
+                && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
             bar: OnceLock::new(),
         }
     }
@@ -47,20 +48,31 @@ impl Progress {
     pub fn waiting(label: &'static str) -> Waiting {
         let progress = Self::new(label, Unit::Items);
         if !progress.wanted {
-            return Waiting { done: None, thread: None };
+            return Waiting {
+                done: None,
+                thread: None,
+            };
         }
         let (done, wait) = mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
             if wait.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let bar = progress.draw();
-                bar.set_style(ProgressStyle::with_template("{spinner} {msg}, {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
-                while wait.recv_timeout(Duration::from_millis(100)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                bar.set_style(
+                    ProgressStyle::with_template("{spinner} {msg}, {elapsed}")
+                        .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+                );
+                while wait.recv_timeout(Duration::from_millis(100))
+                    == Err(mpsc::RecvTimeoutError::Timeout)
+                {
                     bar.tick();
                 }
                 bar.finish_and_clear();
             }
         });
-        Waiting { done: Some(done), thread: Some(thread) }
+        Waiting {
+            done: Some(done),
+            thread: Some(thread),
+        }
     }
 
     /// `done` of `total` (0 when it is not known yet) so far.
@@ -84,7 +96,8 @@ impl Progress {
     }
 
     fn draw(&self) -> ProgressBar {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10)).with_elapsed(self.started.elapsed());
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10))
+            .with_elapsed(self.started.elapsed());
         bar.set_style(self.style(false));
         bar.set_message(self.label);
         bar
@@ -94,10 +107,14 @@ impl Progress {
         let template = match (self.unit, total_known) {
             (Unit::Items, true) => "{msg} [{bar:30}] {human_pos} of {human_len}, {eta} left",
             (Unit::Items, false) => "{spinner} {msg} {human_pos}, {elapsed}",
-            (Unit::Bytes, true) => "{msg} [{bar:30}] {binary_bytes} of {binary_total_bytes}, {eta} left",
+            (Unit::Bytes, true) => {
+                "{msg} [{bar:30}] {binary_bytes} of {binary_total_bytes}, {eta} left"
+            }
             (Unit::Bytes, false) => "{spinner} {msg} {binary_bytes}, {elapsed}",
         };
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+        ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ")
     }
 }
 

@@ -58,8 +58,12 @@ pub fn current() -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn split(list: &[u8]) -> Vec<PathBuf> {
-    let names = list.split(|&byte| byte == b':').filter(|name| !name.is_empty());
-    names.map(|name| PathBuf::from(OsStr::from_bytes(name))).collect()
+    let names = list
+        .split(|&byte| byte == b':')
+        .filter(|name| !name.is_empty());
+    names
+        .map(|name| PathBuf::from(OsStr::from_bytes(name)))
+        .collect()
 }
 
 /// Absolute paths joined by `:`, as VELO_MANIFEST wants them.
@@ -93,8 +97,19 @@ mod tests {
 
     #[test]
     fn lists_split_and_join() {
-        assert_eq!(super::split(b"/a:/b c::"), [PathBuf::from("/a"), PathBuf::from("/b c")]);
-        assert_eq!(super::join(&["/a".into(), "/b c".into()]).unwrap(), "/a:/b c");
-        assert!(super::join(&["/a:b".into()]).unwrap_err().to_string().contains("/a:b"));
+        assert_eq!(
+            super::split(b"/a:/b c::"),
+            [PathBuf::from("/a"), PathBuf::from("/b c")]
+        );
+        assert_eq!(
+            super::join(&["/a".into(), "/b c".into()]).unwrap(),
+            "/a:/b c"
+        );
+        assert!(
+            super::join(&["/a:b".into()])
+                .unwrap_err()
+                .to_string()
+                .contains("/a:b")
+        );
     }
 }

@@ -85,7 +85,11 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         mount: arguments.at.clone(),
         output: Some(arguments.output.clone()),
         exact: arguments.exact,
-        special: if arguments.skip_special { Special::Skip } else { Special::Refuse },
+        special: if arguments.skip_special {
+            Special::Skip
+        } else {
+            Special::Refuse
+        },
         threads: arguments.threads.map_or(0, NonZeroUsize::get),
         no_cache: arguments.no_cache,
         ..BuildOptions::default()
@@ -93,13 +97,16 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let root = Root::discover().map_err(Failure::new)?;
     let store = Store::open_or_create(&root.path).map_err(Failure::new)?;
     let bars = Bars::new();
-    let Built { bytes, summary } = build(&arguments.source, &options, &store, &bars).map_err(Failure::new)?;
+    let Built { bytes, summary } =
+        build(&arguments.source, &options, &store, &bars).map_err(Failure::new)?;
     bars.finish();
     let waiting = Progress::waiting("publishing");
     let manifest = Manifest::open(&bytes).map_err(Failure::new)?;
     // Complete before it is visible: whoever opens FILE finds its view tree.
     store.ensure_view(&manifest).map_err(Failure::new)?;
-    let tree = store.publish_manifest(&bytes, &arguments.output).map_err(Failure::new)?;
+    let tree = store
+        .publish_manifest(&bytes, &arguments.output)
+        .map_err(Failure::new)?;
     drop(waiting);
 
     let mut out = Output::new();
@@ -107,7 +114,10 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         out.json(&Report {
             manifest: shown(absolute(&arguments.output)?.as_os_str()),
             tree: format!("tree:{tree}"),
-            mount: manifest.root(0).map(|root| root_name(root.mount)).unwrap_or_default(),
+            mount: manifest
+                .root(0)
+                .map(|root| root_name(root.mount))
+                .unwrap_or_default(),
             manifest_bytes: bytes.len(),
             entries: summary.entries,
             directories: summary.dirs,
@@ -135,7 +145,13 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     Ok(status::DONE)
 }
 
-fn show(out: &mut Output, arguments: &Arguments, summary: &Summary, manifest_bytes: usize, started: Instant) -> Result<(), Failure> {
+fn show(
+    out: &mut Output,
+    arguments: &Arguments,
+    summary: &Summary,
+    manifest_bytes: usize,
+    started: Instant,
+) -> Result<(), Failure> {
     let file = shown(arguments.output.as_os_str());
     out.line(format_args!(
         "{file}: {} entries ({} files, {}), manifest {}, in {:.2} s",
@@ -167,7 +183,10 @@ struct Bars {
 
 impl Bars {
     fn new() -> Self {
-        Self { scan: Progress::new("scanning", Unit::Items), ingest: Progress::new("reading", Unit::Bytes) }
+        Self {
+            scan: Progress::new("scanning", Unit::Items),
+            ingest: Progress::new("reading", Unit::Bytes),
+        }
     }
 
     fn finish(&self) {

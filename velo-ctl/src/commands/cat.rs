@@ -41,7 +41,9 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut exit = status::DONE;
     let mut out = Output::new();
     for operand in &arguments.path {
-        let opened = lookup.target(operand).and_then(|target| open(&target).map(|file| (target, file)));
+        let opened = lookup
+            .target(operand)
+            .and_then(|target| open(&target).map(|file| (target, file)));
         match opened {
             Ok((target, file)) => copy(&mut out, file, &target)?,
             Err(failure) => {
@@ -56,12 +58,21 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
 
 fn open(target: &Target) -> Result<File, Failure> {
     let place = target.place(true)?;
-    let metadata = target.served.metadata(&place, true).map_err(|errno| target.failure(errno))?;
+    let metadata = target
+        .served
+        .metadata(&place, true)
+        .map_err(|errno| target.failure(errno))?;
     let Place::Entry { mount, index } = place else {
-        let (Place::Real(path) | Place::Outside(path)) = place else { return Err(target.failure(Errno::EIO)) };
+        let (Place::Real(path) | Place::Outside(path)) = place else {
+            return Err(target.failure(Errno::EIO));
+        };
         return File::open(path).map_err(|error| target.failure(errno(&error)));
     };
-    let vnode = target.served.manifest(mount).vnode(index).ok_or_else(|| target.failure(Errno::EIO))?;
+    let vnode = target
+        .served
+        .manifest(mount)
+        .vnode(index)
+        .ok_or_else(|| target.failure(Errno::EIO))?;
     if vnode.is_dir() {
         return Err(target.failure(Errno::EISDIR));
     }
@@ -86,7 +97,9 @@ fn blob(hash: &[u8; 32], size: u64, target: &Target) -> Result<File, Failure> {
     };
     let file = match File::open(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(lost(format!("nothing at {}", crate::failure::shown(&path)))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(lost(format!("nothing at {}", crate::failure::shown(&path))));
+        }
         Err(error) => return Err(target.failure(errno(&error))),
     };
     match file.metadata().map(|found| found.len()) {

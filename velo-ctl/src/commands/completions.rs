@@ -22,7 +22,12 @@ pub struct Arguments {
 /// Prints the script.
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut CommandLine::command(), "velo-ctl", &mut script);
+    clap_complete::generate(
+        arguments.shell,
+        &mut CommandLine::command(),
+        "velo-ctl",
+        &mut script,
+    );
     let mut out = Output::new();
     out.bytes(&script)?;
     out.finish()?;

@@ -63,10 +63,16 @@ struct ChangeReport<'a> {
 
 /// Compares and reports.
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
-    let open = |path| ManifestFile::open_verified(path).map_err(|failure| failure.with_status(status::USAGE));
+    let open = |path| {
+        ManifestFile::open_verified(path).map_err(|failure| failure.with_status(status::USAGE))
+    };
     let (a, b) = (open(&arguments.a)?, open(&arguments.b)?);
     // The bytes are a function of the tree.
-    let differences = if a.bytes == b.bytes { Vec::new() } else { compare(&a.manifest, &b.manifest, &arguments.ignore) };
+    let differences = if a.bytes == b.bytes {
+        Vec::new()
+    } else {
+        compare(&a.manifest, &b.manifest, &arguments.ignore)
+    };
     let mut out = Output::new();
     if arguments.format.json {
         out.json(&report(&a, &b, &differences))?;
@@ -74,7 +80,11 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         show(&mut out, &differences)?;
     }
     out.finish()?;
-    Ok(if differences.is_empty() { status::DONE } else { status::FAILED })
+    Ok(if differences.is_empty() {
+        status::DONE
+    } else {
+        status::FAILED
+    })
 }
 
 fn show(out: &mut Output, differences: &[Difference]) -> Result<(), Failure> {
@@ -87,7 +97,14 @@ fn show(out: &mut Output, differences: &[Difference]) -> Result<(), Failure> {
         };
         *counter += 1_u64;
         let words = match difference {
-            Difference::Changed { changes, .. } => format!("  {}", changes.iter().map(Change::words).collect::<Vec<_>>().join(", ")),
+            Difference::Changed { changes, .. } => format!(
+                "  {}",
+                changes
+                    .iter()
+                    .map(Change::words)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
             _ => String::new(),
         };
         let line = out.painted(&format!("{sign} {}", quoted(difference.path())), color);
@@ -97,7 +114,9 @@ fn show(out: &mut Output, differences: &[Difference]) -> Result<(), Failure> {
         return Ok(());
     }
     let [added, removed, changed] = [added, removed, changed].map(format::count);
-    out.line(format_args!("{added} added, {removed} removed, {changed} changed"))
+    out.line(format_args!(
+        "{added} added, {removed} removed, {changed} changed"
+    ))
 }
 
 fn report<'a>(a: &ManifestFile, b: &ManifestFile, differences: &'a [Difference]) -> Report<'a> {
@@ -112,12 +131,23 @@ fn report<'a>(a: &ManifestFile, b: &ManifestFile, differences: &'a [Difference])
     for difference in differences {
         match difference {
             Difference::Added { path, mode, size } => {
-                report.added.push(EntryReport { path: JsonName(path), kind: format::file_type(*mode, 1), size: *size });
+                report.added.push(EntryReport {
+                    path: JsonName(path),
+                    kind: format::file_type(*mode, 1),
+                    size: *size,
+                });
             }
             Difference::Removed { path, mode, size } => {
-                report.removed.push(EntryReport { path: JsonName(path), kind: format::file_type(*mode, 1), size: *size });
+                report.removed.push(EntryReport {
+                    path: JsonName(path),
+                    kind: format::file_type(*mode, 1),
+                    size: *size,
+                });
             }
-            Difference::Changed { path, changes } => report.changed.push(ChangeReport { path: JsonName(path), changes }),
+            Difference::Changed { path, changes } => report.changed.push(ChangeReport {
+                path: JsonName(path),
+                changes,
+            }),
         }
     }
     report

@@ -35,14 +35,21 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let worst = worst(&checks);
     let mut out = Output::new();
     if arguments.format.json {
-        out.json(&Report { status: worst, checks: &checks })?;
+        out.json(&Report {
+            status: worst,
+            checks: &checks,
+        })?;
     } else {
         for check in &checks {
             show(&mut out, check)?;
         }
     }
     out.finish()?;
-    Ok(if worst == Verdict::Fail { status::FAILED } else { status::DONE })
+    Ok(if worst == Verdict::Fail {
+        status::FAILED
+    } else {
+        status::DONE
+    })
 }
 
 fn worst(checks: &[Check]) -> Verdict {

@@ -79,10 +79,22 @@ struct Package {
 
 /// Shows each file.
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
-    let files = ManifestArguments { manifest: arguments.file.clone() }.chosen()?;
-    let files = files.iter().map(|file| ManifestFile::open(file)).collect::<Result<Vec<_>, _>>()?;
-    let counted: Vec<_> = files.iter().map(|file| (file, count(&file.manifest, arguments.top))).collect();
-    let reports: Vec<_> = counted.iter().map(|(file, census)| report(file, census)).collect();
+    let files = ManifestArguments {
+        manifest: arguments.file.clone(),
+    }
+    .chosen()?;
+    let files = files
+        .iter()
+        .map(|file| ManifestFile::open(file))
+        .collect::<Result<Vec<_>, _>>()?;
+    let counted: Vec<_> = files
+        .iter()
+        .map(|file| (file, count(&file.manifest, arguments.top)))
+        .collect();
+    let reports: Vec<_> = counted
+        .iter()
+        .map(|(file, census)| report(file, census))
+        .collect();
     let mut out = Output::new();
     if arguments.format.json {
         out.json(&reports)?;
@@ -108,17 +120,43 @@ fn report<'a>(file: &ManifestFile, census: &'a Census) -> Report<'a> {
         view: hex(manifest.body_digest()),
         stamped: file.is_stamped(),
         manifest_bytes: file.bytes.len(),
-        bytes_per_entry: (file.bytes.len() as f64 / f64::from(entries.max(1)) * 10.0).round() / 10.0,
+        bytes_per_entry: (file.bytes.len() as f64 / f64::from(entries.max(1)) * 10.0).round()
+            / 10.0,
         entries,
         census,
-        largest: census.largest.iter().map(|(path, size)| Large { path: JsonName(path), size: *size }).collect(),
-        sections: manifest.sections().map(|(kind, _, bytes)| Section { name: section_name(kind), bytes }).collect(),
-        roots: roots.map(|root| Root { mount: root_name(root.mount), entry: root.index }).collect(),
+        largest: census
+            .largest
+            .iter()
+            .map(|(path, size)| Large {
+                path: JsonName(path),
+                size: *size,
+            })
+            .collect(),
+        sections: manifest
+            .sections()
+            .map(|(kind, _, bytes)| Section {
+                name: section_name(kind),
+                bytes,
+            })
+            .collect(),
+        roots: roots
+            .map(|root| Root {
+                mount: root_name(root.mount),
+                entry: root.index,
+            })
+            .collect(),
         packages: manifest
             .packages()
-            .map(|package| Package { name: printable(package.name), version: printable(package.version), tree: hex(&package.tree) })
+            .map(|package| Package {
+                name: printable(package.name),
+                version: printable(package.version),
+                tree: hex(&package.tree),
+            })
             .collect(),
-        provenance: manifest.provenance().map(|(key, value)| [printable(key), printable(value)]).collect(),
+        provenance: manifest
+            .provenance()
+            .map(|(key, value)| [printable(key), printable(value)])
+            .collect(),
     }
 }
 
@@ -141,7 +179,14 @@ fn show(out: &mut Output, report: &Report<'_>) -> Result<(), Failure> {
             format::count(census.symlinks)
         ),
     )?;
-    field("content", format!("{}, {} more names by hard links", format::size(census.content_bytes), format::count(census.hard_links)))?;
+    field(
+        "content",
+        format!(
+            "{}, {} more names by hard links",
+            format::size(census.content_bytes),
+            format::count(census.hard_links)
+        ),
+    )?;
     let saved = census.content_bytes - census.distinct_bytes;
     field(
         "stored",
@@ -153,16 +198,39 @@ fn show(out: &mut Output, report: &Report<'_>) -> Result<(), Failure> {
             percent(saved, census.content_bytes)
         ),
     )?;
-    field("in view", format!("{} executables and libraries, {}", format::count(census.in_view), format::size(census.in_view_bytes)))?;
-    field("size", format!("{}, {} bytes an entry", format::size(report.manifest_bytes as u64), report.bytes_per_entry))?;
+    field(
+        "in view",
+        format!(
+            "{} executables and libraries, {}",
+            format::count(census.in_view),
+            format::size(census.in_view_bytes)
+        ),
+    )?;
+    field(
+        "size",
+        format!(
+            "{}, {} bytes an entry",
+            format::size(report.manifest_bytes as u64),
+            report.bytes_per_entry
+        ),
+    )?;
     for section in &report.sections {
-        out.line(format_args!("  {:<12} {:>12}  {:>5}", section.name, format::count(section.bytes), percent(section.bytes, report.manifest_bytes as u64)))?;
+        out.line(format_args!(
+            "  {:<12} {:>12}  {:>5}",
+            section.name,
+            format::count(section.bytes),
+            percent(section.bytes, report.manifest_bytes as u64)
+        ))?;
     }
     if !report.largest.is_empty() {
         out.line("largest")?;
     }
     for (path, size) in &census.largest {
-        out.line(format_args!("  {:>10}  {}", format::size(*size), printable(path)))?;
+        out.line(format_args!(
+            "  {:>10}  {}",
+            format::size(*size),
+            printable(path)
+        ))?;
     }
     if !report.packages.is_empty() {
         out.line(format_args!("packages ({})", report.packages.len()))?;
@@ -173,14 +241,24 @@ fn show(out: &mut Output, report: &Report<'_>) -> Result<(), Failure> {
     if !report.provenance.is_empty() {
         out.line("provenance")?;
     }
-    report.provenance.iter().try_for_each(|[key, value]| out.line(format_args!("  {key}={value}")))
+    report
+        .provenance
+        .iter()
+        .try_for_each(|[key, value]| out.line(format_args!("  {key}={value}")))
 }
 
 /// Name of a section; the number of one that this version does not know.
 fn section_name(kind: u32) -> String {
-    velo_core::manifest::Section::from_kind(kind).map_or_else(|| format!("kind {kind}"), |section| section.name().to_owned())
+    velo_core::manifest::Section::from_kind(kind).map_or_else(
+        || format!("kind {kind}"),
+        |section| section.name().to_owned(),
+    )
 }
 
 fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 { String::from("0 %") } else { format!("{:.0} %", part as f64 * 100.0 / whole as f64) }
+    if whole == 0 {
+        String::from("0 %")
+    } else {
+        format!("{:.0} %", part as f64 * 100.0 / whole as f64)
+    }
 }

@@ -58,10 +58,20 @@ pub struct Listing {
 /// Lists each operand; goes on after those that fail.
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let mut lookup = Lookup::new(&arguments.manifests);
-    let mut work = Work { arguments, out: Output::new(), json: Vec::new(), shown: 0, headings: false, exit: status::DONE };
+    let mut work = Work {
+        arguments,
+        out: Output::new(),
+        json: Vec::new(),
+        shown: 0,
+        headings: false,
+        exit: status::DONE,
+    };
     if arguments.path.is_empty() {
         let served = lookup.default_view()?;
-        work.show(Listing { heading: None, entries: roots(&served)? })?;
+        work.show(Listing {
+            heading: None,
+            entries: roots(&served)?,
+        })?;
     }
     let mut files = Vec::new();
     let mut directories = Vec::new();
@@ -74,7 +84,10 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     }
     work.headings = arguments.recursive || arguments.path.len() > 1;
     if !files.is_empty() {
-        work.show(Listing { heading: None, entries: files })?;
+        work.show(Listing {
+            heading: None,
+            entries: files,
+        })?;
     }
     for (target, place) in directories {
         let name = target.shown.as_bytes().to_vec();
@@ -121,8 +134,13 @@ impl Work<'_> {
             Err(_) if follow && target.place(false).is_ok() => target.place(false)?,
             other => other?,
         };
-        let entry = Entry::at(&target.served, operand.as_bytes().to_vec(), &place, follow).map_err(|errno| target.failure(errno))?;
-        Ok(if entry.is_dir() { Operand::Directory(target, place) } else { Operand::Entries(vec![entry]) })
+        let entry = Entry::at(&target.served, operand.as_bytes().to_vec(), &place, follow)
+            .map_err(|errno| target.failure(errno))?;
+        Ok(if entry.is_dir() {
+            Operand::Directory(target, place)
+        } else {
+            Operand::Entries(vec![entry])
+        })
     }
 
     /// One directory, then those below it.
@@ -144,7 +162,11 @@ impl Work<'_> {
                 continue;
             }
             let path = joined(&name, &child);
-            let shown = if self.arguments.format.json { path.clone() } else { child };
+            let shown = if self.arguments.format.json {
+                path.clone()
+            } else {
+                child
+            };
             match Entry::at(served, shown, &place, false) {
                 Ok(_) if itself && self.arguments.format.json => {}
                 Ok(entry) => {
@@ -156,8 +178,13 @@ impl Work<'_> {
                 Err(errno) => self.complain(&Failure::path(&path, errno)),
             }
         }
-        self.show(Listing { heading: Some(name), entries })?;
-        below.into_iter().try_for_each(|(path, place)| self.directory(served, path, &place))
+        self.show(Listing {
+            heading: Some(name),
+            entries,
+        })?;
+        below
+            .into_iter()
+            .try_for_each(|(path, place)| self.directory(served, path, &place))
     }
 
     fn show(&mut self, listing: Listing) -> Result<(), Failure> {
@@ -204,7 +231,10 @@ fn children(served: &Served, place: &Place) -> Result<Vec<(Vec<u8>, Place)>, Err
 }
 
 fn real_children(path: &Path) -> Result<Vec<(Vec<u8>, Place)>, Errno> {
-    let mut found = vec![(b".".to_vec(), Place::Real(path.into())), (b"..".to_vec(), Place::Real(path.join("..")))];
+    let mut found = vec![
+        (b".".to_vec(), Place::Real(path.into())),
+        (b"..".to_vec(), Place::Real(path.join(".."))),
+    ];
     for entry in fs::read_dir(path).map_err(|error| errno(&error))? {
         let entry = entry.map_err(|error| errno(&error))?;
         found.push((entry.file_name().into_vec(), Place::Real(entry.path())));
@@ -216,12 +246,25 @@ fn real_children(path: &Path) -> Result<Vec<(Vec<u8>, Place)>, Errno> {
 fn roots(served: &Served) -> Result<Vec<Entry>, Failure> {
     let tops = served.mounts().iter().enumerate().map(|(mount, found)| {
         let name = root_name(found.path()).into_bytes();
-        Entry::at(served, name, &Place::Entry { mount, index: found.top() }, false).map_err(|errno| Failure::path(found.path(), errno))
+        Entry::at(
+            served,
+            name,
+            &Place::Entry {
+                mount,
+                index: found.top(),
+            },
+            false,
+        )
+        .map_err(|errno| Failure::path(found.path(), errno))
     });
     tops.collect()
 }
 
 fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    let separator: &[u8] = if directory.ends_with(b"/") || directory.ends_with(b":") { b"" } else { b"/" };
+    let separator: &[u8] = if directory.ends_with(b"/") || directory.ends_with(b":") {
+        b""
+    } else {
+        b"/"
+    };
     [directory, separator, name].concat()
 }

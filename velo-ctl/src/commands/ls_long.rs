@@ -16,17 +16,35 @@ const RECENT_SECONDS: i64 = 31_556_952 / 2;
 /// Shows one listing, columns aligned.
 pub fn show(out: &mut Output, listing: &Listing) -> Result<(), Failure> {
     let mut accounts = Accounts::default();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-    let rows: Vec<[String; 6]> = listing.entries.iter().map(|entry| row(entry, &mut accounts, now)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs() as i64);
+    let rows: Vec<[String; 6]> = listing
+        .entries
+        .iter()
+        .map(|entry| row(entry, &mut accounts, now))
+        .collect();
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let (links, user, group, size) = (width(1), width(2), width(3), width(4));
     if listing.heading.is_some() {
-        let kibibytes = listing.entries.iter().map(|entry| entry.metadata.blocks).sum::<u64>().div_ceil(2);
+        let kibibytes = listing
+            .entries
+            .iter()
+            .map(|entry| entry.metadata.blocks)
+            .sum::<u64>()
+            .div_ceil(2);
         out.line(format_args!("total {kibibytes}"))?;
     }
     for (entry, row) in listing.entries.iter().zip(&rows) {
         let [permissions, count, owner, owners, bytes, time] = row;
-        let columns = format!("{permissions} {count:>links$} {owner:<user$} {owners:<group$} {bytes:>size$} {time} ");
+        let columns = format!(
+            "{permissions} {count:>links$} {owner:<user$} {owners:<group$} {bytes:>size$} {time} "
+        );
         out.bytes(columns.as_bytes())?;
         out.name(&entry.name)?;
         if let Some(target) = &entry.target {

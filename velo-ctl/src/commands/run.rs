@@ -50,7 +50,12 @@ pub struct Arguments {
     #[arg(long)]
     stats: bool,
     /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
     command: Vec<OsString>,
 }
 
@@ -78,9 +83,15 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         machine: machine_of(&library),
         unserved_allowed: std::env::var_os(STATIC_VARIABLE).is_some_and(|value| value == "allow"),
     };
-    let tree = Executables { served: &served, views: &views };
-    let [command, rest @ ..] = arguments.command.as_slice() else { return Err(not_found(OsStr::new(""), Errno::ENOENT)) };
-    let plan = plan(&tree, environment.get("PATH"), command, rest, demand).map_err(|refusal| refused(command, refusal))?;
+    let tree = Executables {
+        served: &served,
+        views: &views,
+    };
+    let [command, rest @ ..] = arguments.command.as_slice() else {
+        return Err(not_found(OsStr::new(""), Errno::ENOENT));
+    };
+    let plan = plan(&tree, environment.get("PATH"), command, rest, demand)
+        .map_err(|refusal| refused(command, refusal))?;
     Err(not_started(&plan, &start(&plan, &environment)))
 }
 
@@ -104,13 +115,22 @@ impl Views {
             let view = store.ensure_view(mount.manifest()).map_err(Failure::new)?;
             Ok(view.path.join(mount.root().to_string()))
         };
-        Ok(Self { directories: served.mounts().iter().map(ensured).collect::<Result<_, Failure>>()? })
+        Ok(Self {
+            directories: served
+                .mounts()
+                .iter()
+                .map(ensured)
+                .collect::<Result<_, Failure>>()?,
+        })
     }
 
     /// Path in the view tree of an entry.
     fn physical(&self, served: &Served, mount: usize, index: u32) -> PathBuf {
         let mut relative = vec![0; 2 * PATH_MAX_BYTES];
-        let length = served.manifest(mount).rel_path(index, &mut relative).unwrap_or(0);
+        let length = served
+            .manifest(mount)
+            .rel_path(index, &mut relative)
+            .unwrap_or(0);
         self.directories[mount].join(OsStr::from_bytes(&relative[..length]))
     }
 }
@@ -126,19 +146,32 @@ impl Tree for Executables<'_> {
         match self.served.find(path, true)? {
             Place::Entry { mount, index } => {
                 let metadata = self.served.manifest(mount).stat(index).ok_or(Errno::EIO)?;
-                if metadata.mode & S_IFMT != S_IFREG || !may_access(&metadata, EXECUTE, &self.served.identity()) {
+                if metadata.mode & S_IFMT != S_IFREG
+                    || !may_access(&metadata, EXECUTE, &self.served.identity())
+                {
                     return Err(Errno::EACCES);
                 }
-                Ok(Found { physical: self.views.physical(self.served, mount, index), served: true })
+                Ok(Found {
+                    physical: self.views.physical(self.served, mount, index),
+                    served: true,
+                })
             }
             Place::Real(path) | Place::Outside(path) => {
                 let metadata = std::fs::metadata(&path).map_err(|error| errno(&error))?;
                 if !metadata.is_file() {
                     return Err(Errno::EACCES);
                 }
-                rustix::fs::accessat(rustix::fs::CWD, &path, rustix::fs::Access::EXEC_OK, rustix::fs::AtFlags::EACCESS)
-                    .map_err(|error| Errno(error.raw_os_error()))?;
-                Ok(Found { physical: path, served: false })
+                rustix::fs::accessat(
+                    rustix::fs::CWD,
+                    &path,
+                    rustix::fs::Access::EXEC_OK,
+                    rustix::fs::AtFlags::EACCESS,
+                )
+                .map_err(|error| Errno(error.raw_os_error()))?;
+                Ok(Found {
+                    physical: path,
+                    served: false,
+                })
             }
         }
     }
@@ -166,14 +199,24 @@ fn refused(command: &OsStr, refusal: Refusal) -> Failure {
 
 fn not_found(command: &OsStr, errno: Errno) -> Failure {
     let found = Failure::path(command.as_bytes(), errno).with_status(status::NOT_FOUND);
-    if command.as_bytes().contains(&b'/') { found } else { found.remedy("it is in no directory of PATH, served or not") }
+    if command.as_bytes().contains(&b'/') {
+        found
+    } else {
+        found.remedy("it is in no directory of PATH, served or not")
+    }
 }
 
 fn not_started(plan: &Plan, error: &std::io::Error) -> Failure {
-    let failure = Failure::new(format_args!("{}: {}", shown(plan.program.as_os_str()), io_words(error)));
+    let failure = Failure::new(format_args!(
+        "{}: {}",
+        shown(plan.program.as_os_str()),
+        io_words(error)
+    ));
     match error.raw_os_error() {
         // The file was there a moment ago: what is missing is what it names.
-        Some(libc::ENOENT) => failure.remedy("its dynamic loader (see `readelf -l`) is missing").with_status(status::CANNOT_EXECUTE),
+        Some(libc::ENOENT) => failure
+            .remedy("its dynamic loader (see `readelf -l`) is missing")
+            .with_status(status::CANNOT_EXECUTE),
         _ => failure.with_status(status::CANNOT_EXECUTE),
     }
 }

@@ -62,19 +62,35 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
 }
 
 /// The entry, and where it comes from.
-fn look(lookup: &mut Lookup<'_>, operand: &OsString, follow: bool) -> Result<(Entry, String), Failure> {
+fn look(
+    lookup: &mut Lookup<'_>,
+    operand: &OsString,
+    follow: bool,
+) -> Result<(Entry, String), Failure> {
     let target = lookup.target(operand)?;
     let place = target.place(follow)?;
     let origin = match &place {
-        Place::Entry { mount, index } => format!("{} entry {index}", crate::failure::shown(target.served.file(*mount).path.as_os_str())),
-        Place::Real(path) | Place::Outside(path) => format!("outside the manifest: {}", crate::failure::shown(path.as_os_str())),
+        Place::Entry { mount, index } => format!(
+            "{} entry {index}",
+            crate::failure::shown(target.served.file(*mount).path.as_os_str())
+        ),
+        Place::Real(path) | Place::Outside(path) => format!(
+            "outside the manifest: {}",
+            crate::failure::shown(path.as_os_str())
+        ),
     };
-    let entry = Entry::at(&target.served, operand.as_bytes().to_vec(), &place, follow).map_err(|errno| target.failure(errno))?;
+    let entry = Entry::at(&target.served, operand.as_bytes().to_vec(), &place, follow)
+        .map_err(|errno| target.failure(errno))?;
     Ok((entry, origin))
 }
 
 /// The lines of coreutils' `stat`, then two of our own.
-fn show(out: &mut Output, entry: &Entry, origin: &str, accounts: &mut Accounts) -> Result<(), Failure> {
+fn show(
+    out: &mut Output,
+    entry: &Entry,
+    origin: &str,
+    accounts: &mut Accounts,
+) -> Result<(), Failure> {
     let data = &entry.metadata;
     let name = match &entry.target {
         Some(target) => format!("{} -> {}", printable(&entry.name), printable(target)),
@@ -88,7 +104,10 @@ fn show(out: &mut Output, entry: &Entry, origin: &str, accounts: &mut Accounts) 
         data.blksize,
         format::file_type(data.mode, data.size)
     ))?;
-    out.line(format_args!("Device: {},{}\tInode: {:<11} Links: {}", data.dev_major, data.dev_minor, data.ino, data.nlink))?;
+    out.line(format_args!(
+        "Device: {},{}\tInode: {:<11} Links: {}",
+        data.dev_major, data.dev_minor, data.ino, data.nlink
+    ))?;
     let user = accounts.user(data.uid).unwrap_or("UNKNOWN").to_owned();
     let group = accounts.group(data.gid).unwrap_or("UNKNOWN");
     out.line(format_args!(
@@ -98,8 +117,16 @@ fn show(out: &mut Output, entry: &Entry, origin: &str, accounts: &mut Accounts) 
         data.uid,
         data.gid
     ))?;
-    for (label, time) in [("Access", Some(data.atime)), ("Modify", Some(data.mtime)), ("Change", Some(data.ctime)), (" Birth", data.btime)] {
-        out.line(format_args!("{label}: {}", time.map_or_else(|| String::from("-"), full_time)))?;
+    for (label, time) in [
+        ("Access", Some(data.atime)),
+        ("Modify", Some(data.mtime)),
+        ("Change", Some(data.ctime)),
+        (" Birth", data.btime),
+    ] {
+        out.line(format_args!(
+            "{label}: {}",
+            time.map_or_else(|| String::from("-"), full_time)
+        ))?;
     }
     if let Some(blob) = entry.blob() {
         out.line(format_args!("  Blob: {blob}"))?;
@@ -117,5 +144,9 @@ fn flags(entry: &Entry) -> String {
 /// `2026-01-31 12:00:00.000000001 +0000`
 fn full_time(time: Time) -> String {
     let day = format::local_time(time.sec, c"%Y-%m-%d %H:%M:%S");
-    format!("{day}.{:09} {}", time.nsec, format::local_time(time.sec, c"%z"))
+    format!(
+        "{day}.{:09} {}",
+        time.nsec,
+        format::local_time(time.sec, c"%z")
+    )
 }

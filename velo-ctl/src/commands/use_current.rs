@@ -43,7 +43,10 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     if arguments.none || !arguments.file.is_empty() {
         set(&arguments.file)?;
     }
-    let current: Vec<_> = selection::current()?.iter().map(|path| shown(path.as_os_str())).collect();
+    let current: Vec<_> = selection::current()?
+        .iter()
+        .map(|path| shown(path.as_os_str()))
+        .collect();
     let mut out = Output::new();
     if arguments.format.json {
         out.json(&Report { current })?;

@@ -65,16 +65,24 @@ struct Stored {
 
 /// Checks each file; goes on after those that are not sound.
 pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
-    let files = ManifestArguments { manifest: arguments.file.clone() }.chosen()?;
+    let files = ManifestArguments {
+        manifest: arguments.file.clone(),
+    }
+    .chosen()?;
     let waiting = Progress::waiting("verifying");
-    let manifests: Vec<_> = files.iter().map(|file| examine(file, arguments.deep)).collect();
+    let manifests: Vec<_> = files
+        .iter()
+        .map(|file| examine(file, arguments.deep))
+        .collect();
     drop(waiting);
     let sound = manifests.iter().all(|verdict| verdict.sound);
     let mut out = Output::new();
     if arguments.format.json {
         out.json(&Report { sound, manifests })?;
     } else {
-        manifests.iter().try_for_each(|verdict| show(&mut out, verdict))?;
+        manifests
+            .iter()
+            .try_for_each(|verdict| show(&mut out, verdict))?;
     }
     out.finish()?;
     Ok(if sound { status::DONE } else { status::FAILED })
@@ -96,11 +104,21 @@ fn show(out: &mut Output, verdict: &Verdict) -> Result<(), Failure> {
             format::count(stored.view_entries)
         )
     });
-    out.line(format_args!("{}: sound, {entries} entries{stored}", verdict.manifest))
+    out.line(format_args!(
+        "{}: sound, {entries} entries{stored}",
+        verdict.manifest
+    ))
 }
 
 fn examine(file: &Path, deep: bool) -> Verdict {
-    let mut verdict = Verdict { manifest: shown(file.as_os_str()), sound: false, tree: None, entries: None, store: None, problems: Vec::new() };
+    let mut verdict = Verdict {
+        manifest: shown(file.as_os_str()),
+        sound: false,
+        tree: None,
+        entries: None,
+        store: None,
+        problems: Vec::new(),
+    };
     match ManifestFile::open_verified(file).and_then(|opened| fill(&mut verdict, &opened, deep)) {
         Ok(()) => verdict.sound = verdict.problems.is_empty(),
         Err(failure) => verdict.problems.push(failure.to_string()),
@@ -117,7 +135,21 @@ fn fill(verdict: &mut Verdict, opened: &ManifestFile, deep: bool) -> Result<(), 
     let root = Root::discover().map_err(Failure::new)?;
     let store = Store::open(&root.path).map_err(Failure::new)?;
     let found = store.fsck(&opened.manifest, true).map_err(Failure::new)?;
-    verdict.store = Some(Stored { blobs: found.blobs, blob_bytes: found.blob_bytes, view_entries: found.view_entries });
-    verdict.problems = found.problems.iter().map(|problem| format!("{}: {}", shown(problem.entry_path.as_os_str()), problem.error)).collect();
+    verdict.store = Some(Stored {
+        blobs: found.blobs,
+        blob_bytes: found.blob_bytes,
+        view_entries: found.view_entries,
+    });
+    verdict.problems = found
+        .problems
+        .iter()
+        .map(|problem| {
+            format!(
+                "{}: {}",
+                shown(problem.entry_path.as_os_str()),
+                problem.error
+            )
+        })
+        .collect();
     Ok(())
 }

@@ -33,10 +33,17 @@ fn kernel() -> Check {
 
 fn c_library() -> Check {
     let musl = musl_loader();
-    let also = musl.as_deref().map(|path| format!("; musl too ({path})")).unwrap_or_default();
+    let also = musl
+        .as_deref()
+        .map(|path| format!("; musl too ({path})"))
+        .unwrap_or_default();
     match (glibc_version(), musl) {
         (Some(found), _) if version(&found).is_some_and(|version| version < GLIBC_MINIMUM) => {
-            Check::fail("libc", format!("glibc {found}"), "libvelo_fs needs glibc 2.17 or newer, or musl")
+            Check::fail(
+                "libc",
+                format!("glibc {found}"),
+                "libvelo_fs needs glibc 2.17 or newer, or musl",
+            )
         }
         (Some(found), _) => Check::ok("libc", format!("glibc {found}{also}")),
         (None, Some(path)) => Check::ok("libc", format!("musl ({path})")),
@@ -64,22 +71,38 @@ fn glibc_version() -> Option<String> {
 
 fn musl_loader() -> Option<String> {
     let names = fs::read_dir("/lib").ok()?.flatten();
-    let name = names.map(|entry| entry.file_name()).find(|name| name.to_string_lossy().starts_with("ld-musl-"))?;
+    let name = names
+        .map(|entry| entry.file_name())
+        .find(|name| name.to_string_lossy().starts_with("ld-musl-"))?;
     Some(format!("/lib/{}", name.to_string_lossy()))
 }
 
 fn seccomp() -> Check {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or("");
+    let field = |name: &str| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::trim)
+            .unwrap_or("")
+    };
     let found = match field("Seccomp:") {
         "0" => "no filter on this process",
         "1" => "strict mode",
         "2" => "a filter is on this process (normal in containers)",
         _ => "not built into this kernel",
     };
-    let locked = if field("NoNewPrivs:") == "1" { ", no_new_privs set" } else { "" };
+    let locked = if field("NoNewPrivs:") == "1" {
+        ", no_new_privs set"
+    } else {
+        ""
+    };
     match field("Seccomp:") {
-        "" => Check::warn("seccomp", found, "sandboxed tenants need CONFIG_SECCOMP_FILTER; serving does not"),
+        "" => Check::warn(
+            "seccomp",
+            found,
+            "sandboxed tenants need CONFIG_SECCOMP_FILTER; serving does not",
+        ),
         _ => Check::ok("seccomp", format!("{found}{locked}")),
     }
 }
@@ -91,7 +114,10 @@ fn cgroup() -> Check {
         }
         Ok(controllers) => Check::warn(
             "cgroup",
-            format!("v2 without the memory controller (has: {})", controllers.trim()),
+            format!(
+                "v2 without the memory controller (has: {})",
+                controllers.trim()
+            ),
             "memory limits of tenants will not apply: enable `memory` in the parent's cgroup.subtree_control",
         ),
         Err(_) => Check::warn(
@@ -104,7 +130,9 @@ fn cgroup() -> Check {
 
 /// The first two numbers of `text`.
 fn version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split(|letter: char| !letter.is_ascii_digit()).map(str::parse);
+    let mut numbers = text
+        .split(|letter: char| !letter.is_ascii_digit())
+        .map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 

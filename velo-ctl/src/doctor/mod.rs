@@ -41,17 +41,32 @@ pub struct Check {
 impl Check {
     /// Works.
     pub fn ok(id: &'static str, found: impl Into<String>) -> Self {
-        Self { id, status: Verdict::Ok, found: found.into(), advice: String::new() }
+        Self {
+            id,
+            status: Verdict::Ok,
+            found: found.into(),
+            advice: String::new(),
+        }
     }
 
     /// Works less well than it could.
     pub fn warn(id: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { id, status: Verdict::Warn, found: found.into(), advice: advice.into() }
+        Self {
+            id,
+            status: Verdict::Warn,
+            found: found.into(),
+            advice: advice.into(),
+        }
     }
 
     /// Does not work.
     pub fn fail(id: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { id, status: Verdict::Fail, found: found.into(), advice: advice.into() }
+        Self {
+            id,
+            status: Verdict::Fail,
+            found: found.into(),
+            advice: advice.into(),
+        }
     }
 }
 

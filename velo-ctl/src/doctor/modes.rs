@@ -21,7 +21,11 @@ fn user_namespaces() -> Check {
 
 /// Which of the usual switches is off.
 fn namespace_advice() -> &'static str {
-    let setting = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+    let setting = |path: &str| {
+        fs::read_to_string(path)
+            .map(|text| text.trim().to_owned())
+            .unwrap_or_default()
+    };
     if setting("/proc/sys/user/max_user_namespaces") == "0" {
         "sysctl user.max_user_namespaces=15000"
     } else if setting("/proc/sys/kernel/unprivileged_userns_clone") == "0" {
@@ -37,7 +41,11 @@ fn overlay() -> Check {
     let id = "overlay";
     let base = std::env::temp_dir().join(format!("velo-doctor-{}", std::process::id()));
     if let Err(error) = fs::create_dir(&base) {
-        return Check::warn(id, format!("no directory to mount on: {error}"), "set TMPDIR to a writable directory");
+        return Check::warn(
+            id,
+            format!("no directory to mount on: {error}"),
+            "set TMPDIR to a writable directory",
+        );
     }
     let tried = probe::answer(probe::command(probe::Trial::Overlay).arg(&base));
     let _ = fs::remove_dir(&base);
@@ -48,21 +56,33 @@ fn overlay() -> Check {
             format!("{error}; this kernel has no OverlayFS"),
             "modprobe overlay, or use the preload mode",
         ),
-        Err(error) => Check::warn(id, error, "needs Linux 5.11 with user namespaces, or root; the preload mode works without"),
+        Err(error) => Check::warn(
+            id,
+            error,
+            "needs Linux 5.11 with user namespaces, or root; the preload mode works without",
+        ),
     }
 }
 
 fn erofs() -> Check {
     match supports("erofs") {
         true => Check::ok("erofs", "built into this kernel or available as a module"),
-        false => Check::warn("erofs", "not in this kernel", "modprobe erofs, or a kernel with CONFIG_EROFS_FS; the preload mode works without"),
+        false => Check::warn(
+            "erofs",
+            "not in this kernel",
+            "modprobe erofs, or a kernel with CONFIG_EROFS_FS; the preload mode works without",
+        ),
     }
 }
 
 fn fuse() -> Check {
     let id = "fuse";
     let helper = ["fusermount3", "fusermount"].into_iter().find_map(in_path);
-    match fs::OpenOptions::new().read(true).write(true).open("/dev/fuse") {
+    match fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/fuse")
+    {
         Err(error) => Check::warn(
             id,
             format!("/dev/fuse: {}", crate::failure::io_words(&error)),
@@ -70,26 +90,39 @@ fn fuse() -> Check {
         ),
         Ok(_) => match helper {
             Some(path) => Check::ok(id, format!("/dev/fuse opens, {}", path.display())),
-            None if rustix::process::geteuid().is_root() => Check::ok(id, "/dev/fuse opens (no fusermount3, not needed as root)"),
-            None => Check::warn(id, "/dev/fuse opens, no fusermount3", "install the package fuse3 to mount without root"),
+            None if rustix::process::geteuid().is_root() => {
+                Check::ok(id, "/dev/fuse opens (no fusermount3, not needed as root)")
+            }
+            None => Check::warn(
+                id,
+                "/dev/fuse opens, no fusermount3",
+                "install the package fuse3 to mount without root",
+            ),
         },
     }
 }
 
 /// Whether the kernel has the file system, or a module of it.
 fn supports(name: &str) -> bool {
-    let listed = fs::read_to_string("/proc/filesystems")
-        .is_ok_and(|text| text.lines().any(|line| line.split_whitespace().next_back() == Some(name)));
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let listed = fs::read_to_string("/proc/filesystems").is_ok_and(|text| {
+        text.lines()
+            .any(|line| line.split_whitespace().next_back() == Some(name))
+    });
+    let release = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
     let modules = PathBuf::from(format!("/lib/modules/{release}"));
     let module = format!("/{name}.ko");
     listed
-        || ["modules.dep", "modules.builtin"]
-            .into_iter()
-            .any(|index| fs::read_to_string(modules.join(index)).is_ok_and(|text| text.contains(&module)))
+        || ["modules.dep", "modules.builtin"].into_iter().any(|index| {
+            fs::read_to_string(modules.join(index)).is_ok_and(|text| text.contains(&module))
+        })
 }
 
 fn in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|candidate| Path::is_file(candidate))
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|candidate| Path::is_file(candidate))
 }

@@ -43,7 +43,9 @@ impl Trial {
 
 /// The child's side: the name of a trial, for some a path. The exit status.
 pub fn run(arguments: &[OsString]) -> u8 {
-    let (Some(name), path) = (arguments.first(), arguments.get(1).map(Path::new)) else { return status::USAGE };
+    let (Some(name), path) = (arguments.first(), arguments.get(1).map(Path::new)) else {
+        return status::USAGE;
+    };
     let tried = match Trial::ALL.into_iter().find(|trial| name == trial.name()) {
         Some(Trial::UserNamespace) => enter_user_namespace().map(|()| String::from("works")),
         Some(Trial::Overlay) => overlay(path.unwrap_or(Path::new("/tmp"))),
@@ -81,7 +83,10 @@ pub fn answer(command: &mut Command) -> Result<String, String> {
 }
 
 fn enter_user_namespace() -> io::Result<()> {
-    let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let (user, group) = (
+        rustix::process::getuid().as_raw(),
+        rustix::process::getgid().as_raw(),
+    );
     unshare(UnshareFlags::NEWUSER)?;
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
@@ -96,25 +101,42 @@ fn overlay(base: &Path) -> io::Result<String> {
         Err(error) => return Err(error),
     };
     unshare(UnshareFlags::NEWNS)?;
-    rustix::mount::mount_change("/", rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC)?;
+    rustix::mount::mount_change(
+        "/",
+        rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC,
+    )?;
     mount("tmpfs", base, "tmpfs", MountFlags::empty(), None)?;
     for name in ["lower", "upper", "work", "merged"] {
         fs::create_dir(base.join(name))?;
     }
     fs::write(base.join("lower/file"), "lower")?;
     let layer = |name: &str| base.join(name).display().to_string();
-    let options = format!("lowerdir={},upperdir={},workdir={},userxattr", layer("lower"), layer("upper"), layer("work"));
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={},userxattr",
+        layer("lower"),
+        layer("upper"),
+        layer("work")
+    );
     let plain = options.trim_end_matches(",userxattr").to_owned();
     let merged = base.join("merged");
     let attempt = |options: String| -> io::Result<()> {
         let options = std::ffi::CString::new(options)?;
-        mount("overlay", &merged, "overlay", MountFlags::empty(), options.as_c_str()).map_err(io::Error::from)
+        mount(
+            "overlay",
+            &merged,
+            "overlay",
+            MountFlags::empty(),
+            options.as_c_str(),
+        )
+        .map_err(io::Error::from)
     };
     attempt(options).or_else(|_| attempt(plain))?;
     fs::write(merged.join("file"), "upper")?;
     match fs::read_to_string(base.join("upper/file"))?.as_str() {
         "upper" => Ok(how.to_owned()),
-        other => Err(io::Error::other(format!("wrote through the overlay, found `{other}` in the upper layer"))),
+        other => Err(io::Error::other(format!(
+            "wrote through the overlay, found `{other}` in the upper layer"
+        ))),
     }
 }
 

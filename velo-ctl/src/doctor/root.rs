@@ -51,7 +51,9 @@ pub fn checks() -> Vec<Check> {
             checks.push(executable(&view_scratch.path, named));
             checks.push(links(&scratch.path, &view_scratch.path));
         }
-        (Err(error), _) | (_, Err(error)) => checks.push(Check::fail("root-writable", error, MOVE_ROOT)),
+        (Err(error), _) | (_, Err(error)) => {
+            checks.push(Check::fail("root-writable", error, MOVE_ROOT))
+        }
     }
     checks
 }
@@ -71,9 +73,17 @@ fn place(root: &Path, named: &str) -> Check {
     if !metadata.is_dir() {
         Check::fail(id, format!("{named}: not a directory"), MOVE_ROOT)
     } else if metadata.uid() != user && metadata.uid() != 0 {
-        Check::fail(id, found, "it belongs to somebody else, who could change what you run: set VELO_ROOT to a directory of your own")
+        Check::fail(
+            id,
+            found,
+            "it belongs to somebody else, who could change what you run: set VELO_ROOT to a directory of your own",
+        )
     } else if mode & 0o022 != 0 && mode & 0o1000 == 0 {
-        Check::fail(id, found, format!("others can write there: chmod 0711 {}", root.display()))
+        Check::fail(
+            id,
+            found,
+            format!("others can write there: chmod 0711 {}", root.display()),
+        )
     } else {
         Check::ok(id, found)
     }
@@ -82,16 +92,31 @@ fn place(root: &Path, named: &str) -> Check {
 fn space(place: &Path) -> Check {
     let id = "root-space";
     let Ok(found) = rustix::fs::statvfs(place) else {
-        return Check::warn(id, format!("{}: no answer from statvfs", place.display()), MOVE_ROOT);
+        return Check::warn(
+            id,
+            format!("{}: no answer from statvfs", place.display()),
+            MOVE_ROOT,
+        );
     };
-    let (total, free) = (found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize);
+    let (total, free) = (
+        found.f_blocks * found.f_frsize,
+        found.f_bavail * found.f_frsize,
+    );
     let text = format!("{} free of {}", format::size(free), format::size(total));
     if free >= FREE_BYTES_COMFORTABLE {
         Check::ok(id, text)
     } else if place.starts_with("/dev/shm") {
-        Check::warn(id, text, "small /dev/shm is usual in containers: --shm-size=4g, or set VELO_ROOT to a directory on disk")
+        Check::warn(
+            id,
+            text,
+            "small /dev/shm is usual in containers: --shm-size=4g, or set VELO_ROOT to a directory on disk",
+        )
     } else {
-        Check::warn(id, text, "make room, or set VELO_ROOT to a larger file system")
+        Check::warn(
+            id,
+            text,
+            "make room, or set VELO_ROOT to a larger file system",
+        )
     }
 }
 
@@ -100,8 +125,17 @@ fn timestamps(scratch: &Path) -> Check {
     let path = scratch.join("timestamp");
     let tried = || -> io::Result<(i64, i64)> {
         let file = File::create(&path)?;
-        let time = Timespec { tv_sec: 0, tv_nsec: ODD_NANOSECONDS };
-        rustix::fs::futimens(&file, &Timestamps { last_access: time, last_modification: time })?;
+        let time = Timespec {
+            tv_sec: 0,
+            tv_nsec: ODD_NANOSECONDS,
+        };
+        rustix::fs::futimens(
+            &file,
+            &Timestamps {
+                last_access: time,
+                last_modification: time,
+            },
+        )?;
         let metadata = fs::metadata(&path)?;
         Ok((metadata.mtime(), metadata.mtime_nsec()))
     };
@@ -119,9 +153,19 @@ fn timestamps(scratch: &Path) -> Check {
 fn unnamed_files(scratch: &Path) -> Check {
     let id = "root-tmpfile";
     let tried = || -> io::Result<()> {
-        let file = rustix::fs::open(scratch, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR)?;
+        let file = rustix::fs::open(
+            scratch,
+            OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
+            Mode::RUSR,
+        )?;
         let name = format!("/proc/self/fd/{}", file.as_raw_fd());
-        rustix::fs::linkat(rustix::fs::CWD, &name, rustix::fs::CWD, scratch.join("linked"), AtFlags::SYMLINK_FOLLOW)?;
+        rustix::fs::linkat(
+            rustix::fs::CWD,
+            &name,
+            rustix::fs::CWD,
+            scratch.join("linked"),
+            AtFlags::SYMLINK_FOLLOW,
+        )?;
         Ok(())
     };
     match tried() {
@@ -137,13 +181,24 @@ fn unnamed_files(scratch: &Path) -> Check {
 /// Maps a page of a real file executable: what noexec mounts and some containers refuse.
 fn executable(views: &Path, named: bool) -> Check {
     let id = "views-exec";
-    let Err(error) = map_executable(views) else { return Check::ok(id, "files map executable") };
+    let Err(error) = map_executable(views) else {
+        return Check::ok(id, "files map executable");
+    };
     let place = views.parent().unwrap_or(views).display();
     let found = format!("{place}: mapping a file executable: {}", io_words(&error));
-    let elsewhere = || FALLBACKS.into_iter().find(|place| Scratch::below(Path::new(place)).is_ok_and(|scratch| map_executable(&scratch.path).is_ok()));
+    let elsewhere = || {
+        FALLBACKS.into_iter().find(|place| {
+            Scratch::below(Path::new(place))
+                .is_ok_and(|scratch| map_executable(&scratch.path).is_ok())
+        })
+    };
     match if named { None } else { elsewhere() } {
         Some(better) => Check::ok(id, format!("{found}; view trees go to {better} instead")),
-        None => Check::fail(id, found, "mounted noexec: set VELO_VIEW_ROOT (or VELO_ROOT) to a directory that is not, or remount it with exec"),
+        None => Check::fail(
+            id,
+            found,
+            "mounted noexec: set VELO_VIEW_ROOT (or VELO_ROOT) to a directory that is not, or remount it with exec",
+        ),
     }
 }
 
@@ -155,7 +210,14 @@ fn map_executable(directory: &Path) -> io::Result<()> {
     let file = File::open(&path)?;
     // SAFETY: a fresh private mapping at an address of the kernel's choice.
     let page = unsafe {
-        rustix::mm::mmap(std::ptr::null_mut(), PAGE_BYTES, ProtFlags::READ | ProtFlags::EXEC, MapFlags::PRIVATE, &file, 0)
+        rustix::mm::mmap(
+            std::ptr::null_mut(),
+            PAGE_BYTES,
+            ProtFlags::READ | ProtFlags::EXEC,
+            MapFlags::PRIVATE,
+            &file,
+            0,
+        )
     }?;
     // SAFETY: exactly the mapping made above; nothing refers to it.
     unsafe { rustix::mm::munmap(page, PAGE_BYTES) }?;
@@ -181,7 +243,10 @@ fn links(scratch: &Path, views: &Path) -> Check {
 
 /// The path itself, or the closest directory above it that exists.
 pub fn nearest_existing(path: &Path) -> PathBuf {
-    path.ancestors().find(|place| place.is_dir()).unwrap_or(Path::new("/")).to_path_buf()
+    path.ancestors()
+        .find(|place| place.is_dir())
+        .unwrap_or(Path::new("/"))
+        .to_path_buf()
 }
 
 /// A directory that disappears at the end.

@@ -23,7 +23,9 @@ pub fn find() -> Result<PathBuf, Failure> {
     match path.as_os_str().as_bytes().iter().any(separators) {
         false => Ok(path),
         true => Err(Failure::expected(
-            format_args!("a path of {NAME} without spaces, `:` and `$` (LD_PRELOAD cannot carry them)"),
+            format_args!(
+                "a path of {NAME} without spaces, `:` and `$` (LD_PRELOAD cannot carry them)"
+            ),
             shown(path.as_os_str()),
             format_args!("install it elsewhere, or set {VARIABLE} to a link to it"),
         )),
@@ -43,22 +45,36 @@ fn named_by_variable(named: &OsStr) -> Result<PathBuf, Failure> {
 }
 
 fn beside_this_program() -> Result<PathBuf, Failure> {
-    let program = env::current_exe().map_err(|error| Failure::io(Path::new("/proc/self/exe"), &error))?;
+    let program =
+        env::current_exe().map_err(|error| Failure::io(Path::new("/proc/self/exe"), &error))?;
     let directory = program.parent().unwrap_or(Path::new("/"));
-    candidates(directory).into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        Failure::expected(
-            format_args!("{NAME} beside {}, in ../lib or in ../lib/velo", shown(program.as_os_str())),
-            "none",
-            format_args!("build it with `cargo build --release -p libvelo_fs`, or set {VARIABLE}"),
-        )
-    })
+    candidates(directory)
+        .into_iter()
+        .find(|path| path.is_file())
+        .ok_or_else(|| {
+            Failure::expected(
+                format_args!(
+                    "{NAME} beside {}, in ../lib or in ../lib/velo",
+                    shown(program.as_os_str())
+                ),
+                "none",
+                format_args!(
+                    "build it with `cargo build --release -p libvelo_fs`, or set {VARIABLE}"
+                ),
+            )
+        })
 }
 
 /// Installed: beside, `../lib`, `../lib/velo`. From cargo: `target/release`, seen
 /// from `target/debug` and from `target/*/deps`.
 fn candidates(directory: &Path) -> Vec<PathBuf> {
     let parent = directory.parent().unwrap_or(Path::new("/"));
-    let mut places = vec![directory.to_path_buf(), parent.join("lib"), parent.join("lib/velo"), parent.join("release")];
+    let mut places = vec![
+        directory.to_path_buf(),
+        parent.join("lib"),
+        parent.join("lib/velo"),
+        parent.join("release"),
+    ];
     if directory.file_name() == Some(OsStr::new("deps")) {
         places.push(parent.parent().unwrap_or(Path::new("/")).join("release"));
     }

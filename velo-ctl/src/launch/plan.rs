@@ -80,7 +80,13 @@ pub struct Demand {
 }
 
 /// Finds `command` as execvp(3) would and unfolds `#!` lines as the kernel would.
-pub fn plan(tree: &dyn Tree, path: Option<&OsStr>, command: &OsStr, rest: &[OsString], demand: Demand) -> Result<Plan, Refusal> {
+pub fn plan(
+    tree: &dyn Tree,
+    path: Option<&OsStr>,
+    command: &OsStr,
+    rest: &[OsString],
+    demand: Demand,
+) -> Result<Plan, Refusal> {
     let (name, found) = search(tree, path, command.as_bytes()).map_err(Refusal::Command)?;
     let mut arguments = vec![command.to_owned()];
     arguments.extend_from_slice(rest);
@@ -88,9 +94,15 @@ pub fn plan(tree: &dyn Tree, path: Option<&OsStr>, command: &OsStr, rest: &[OsSt
 }
 
 /// The first executable file of that name; the name it was found under.
-fn search(tree: &dyn Tree, path: Option<&OsStr>, command: &[u8]) -> Result<(Vec<u8>, Found), Errno> {
+fn search(
+    tree: &dyn Tree,
+    path: Option<&OsStr>,
+    command: &[u8],
+) -> Result<(Vec<u8>, Found), Errno> {
     if command.contains(&b'/') {
-        return tree.executable(command).map(|found| (command.to_vec(), found));
+        return tree
+            .executable(command)
+            .map(|found| (command.to_vec(), found));
     }
     if command.is_empty() {
         return Err(Errno::ENOENT);
@@ -110,29 +122,63 @@ fn search(tree: &dyn Tree, path: Option<&OsStr>, command: &[u8]) -> Result<(Vec<
 }
 
 /// Follows `#!` lines to the program that is started in the end.
-fn unfold(tree: &dyn Tree, name: Vec<u8>, found: Found, arguments: Vec<OsString>, demand: Demand) -> Result<Plan, Refusal> {
-    let direct = Plan { program: found.physical.clone(), arguments: arguments.clone(), shell: None };
+fn unfold(
+    tree: &dyn Tree,
+    name: Vec<u8>,
+    found: Found,
+    arguments: Vec<OsString>,
+    demand: Demand,
+) -> Result<Plan, Refusal> {
+    let direct = Plan {
+        program: found.physical.clone(),
+        arguments: arguments.clone(),
+        shell: None,
+    };
     let (mut name, mut found, mut arguments) = (name, found, arguments);
     let mut any_served = found.served;
     for _ in 0..=INTERPRETERS_MAX {
         match look(&found) {
-            Some(Kind::Script { interpreter, argument }) => {
-                let inner = tree
-                    .executable(&interpreter)
-                    .map_err(|errno| Refusal::Interpreter { name: interpreter.clone(), errno })?;
+            Some(Kind::Script {
+                interpreter,
+                argument,
+            }) => {
+                let inner =
+                    tree.executable(&interpreter)
+                        .map_err(|errno| Refusal::Interpreter {
+                            name: interpreter.clone(),
+                            errno,
+                        })?;
                 any_served |= inner.served;
-                let front = [Some(interpreter.clone()), argument, Some(name)].into_iter().flatten();
-                arguments = front.map(OsString::from_vec).chain(arguments.into_iter().skip(1)).collect();
+                let front = [Some(interpreter.clone()), argument, Some(name)]
+                    .into_iter()
+                    .flatten();
+                arguments = front
+                    .map(OsString::from_vec)
+                    .chain(arguments.into_iter().skip(1))
+                    .collect();
                 (name, found) = (interpreter, inner);
             }
             looked => {
                 if let Some(reason) = obstacle(&found, looked.as_ref(), demand) {
-                    return Err(Refusal::Unserved { program: name, reason });
+                    return Err(Refusal::Unserved {
+                        program: name,
+                        reason,
+                    });
                 }
-                let shell = matches!(looked, Some(Kind::Other)).then(|| shell(tree, name, &arguments)).transpose()?;
-                let unfolded = Plan { program: found.physical, arguments, shell: shell.map(Box::new) };
+                let shell = matches!(looked, Some(Kind::Other))
+                    .then(|| shell(tree, name, &arguments))
+                    .transpose()?;
+                let unfolded = Plan {
+                    program: found.physical,
+                    arguments,
+                    shell: shell.map(Box::new),
+                };
                 // What the kernel can find by itself it also unfolds by itself.
-                return Ok(if any_served || unfolded.shell.is_some() { unfolded } else { direct });
+                return Ok(if any_served || unfolded.shell.is_some() {
+                    unfolded
+                } else {
+                    direct
+                });
             }
         }
     }
@@ -141,7 +187,9 @@ fn unfold(tree: &dyn Tree, name: Vec<u8>, found: Found, arguments: Vec<OsString>
 
 /// `None`: it may be executed, but not read.
 fn look(found: &Found) -> Option<Kind> {
-    File::open(&found.physical).and_then(|file| kind(&file)).ok()
+    File::open(&found.physical)
+        .and_then(|file| kind(&file))
+        .ok()
 }
 
 /// Why the preload library would not serve this program.
@@ -154,18 +202,24 @@ fn obstacle(found: &Found, kind: Option<&Kind>, demand: Demand) -> Option<&'stat
         Some(Kind::Dynamic(machine)) if demand.machine.is_some_and(|wanted| wanted != *machine) => {
             Some("built for another machine than the preload library")
         }
-        _ if !found.served && gains_privileges(&found.physical) => {
-            Some("privileged (set-user-ID, set-group-ID or capabilities), so the loader ignores LD_PRELOAD")
-        }
+        _ if !found.served && gains_privileges(&found.physical) => Some(
+            "privileged (set-user-ID, set-group-ID or capabilities), so the loader ignores LD_PRELOAD",
+        ),
         _ => None,
     }
 }
 
 /// Whether executing it changes the effective ids, which sets AT_SECURE.
 fn gains_privileges(program: &Path) -> bool {
-    let Ok(metadata) = fs::metadata(program) else { return false };
-    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let capabilities = || rustix::fs::getxattr(program, "security.capability", &mut [0_u8; 64][..]).is_ok();
+    let Ok(metadata) = fs::metadata(program) else {
+        return false;
+    };
+    let (user, group) = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    let capabilities =
+        || rustix::fs::getxattr(program, "security.capability", &mut [0_u8; 64][..]).is_ok();
     metadata.mode() & 0o4000 != 0 && metadata.uid() != user
         || metadata.mode() & 0o2010 == 0o2010 && metadata.gid() != group
         || user != 0 && capabilities()
@@ -174,10 +228,22 @@ fn gains_privileges(program: &Path) -> bool {
 /// The shell on the script `name`: what execvp(3) does about ENOEXEC.
 fn shell(tree: &dyn Tree, name: Vec<u8>, arguments: &[OsString]) -> Result<Plan, Refusal> {
     let interpreter = SHELL.as_bytes().to_vec();
-    let found = tree.executable(&interpreter).map_err(|errno| Refusal::Interpreter { name: interpreter, errno })?;
+    let found = tree
+        .executable(&interpreter)
+        .map_err(|errno| Refusal::Interpreter {
+            name: interpreter,
+            errno,
+        })?;
     let front = [OsString::from(SHELL), OsString::from_vec(name)];
-    let arguments = front.into_iter().chain(arguments.iter().skip(1).cloned()).collect();
-    Ok(Plan { program: found.physical, arguments, shell: None })
+    let arguments = front
+        .into_iter()
+        .chain(arguments.iter().skip(1).cloned())
+        .collect();
+    Ok(Plan {
+        program: found.physical,
+        arguments,
+        shell: None,
+    })
 }
 
 #[cfg(test)]
@@ -199,24 +265,34 @@ mod tests {
         fn executable(&self, path: &[u8]) -> Result<Found, Errno> {
             let path = std::str::from_utf8(path).unwrap();
             if let Some(physical) = self.served.get(path) {
-                return Ok(Found { physical: physical.clone(), served: true });
+                return Ok(Found {
+                    physical: physical.clone(),
+                    served: true,
+                });
             }
             match std::fs::metadata(path) {
-                Ok(metadata) if metadata.is_file() => Ok(Found { physical: path.into(), served: false }),
+                Ok(metadata) if metadata.is_file() => Ok(Found {
+                    physical: path.into(),
+                    served: false,
+                }),
                 Ok(_) => Err(Errno::EACCES),
                 Err(_) => Err(Errno::ENOENT),
             }
         }
     }
 
-    const ANY: Demand = Demand { machine: None, unserved_allowed: false };
+    const ANY: Demand = Demand {
+        machine: None,
+        unserved_allowed: false,
+    };
 
     /// A directory with scripts, gone at the end.
     struct Scripts(PathBuf);
 
     impl Scripts {
         fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("velo-ctl-plan-{}-{name}", std::process::id()));
+            let path =
+                std::env::temp_dir().join(format!("velo-ctl-plan-{}-{name}", std::process::id()));
             std::fs::create_dir_all(&path).unwrap();
             Self(path)
         }
@@ -246,17 +322,34 @@ mod tests {
     fn served_script_with_served_interpreter() {
         let scripts = Scripts::new("served");
         let script = scripts.file("pip", "#!/app/bin/python -I\n");
-        let tree = Mixed { served: HashMap::from([("/app/bin/pip", script), ("/app/bin/python", "/proc/self/exe".into())]) };
+        let tree = Mixed {
+            served: HashMap::from([
+                ("/app/bin/pip", script),
+                ("/app/bin/python", "/proc/self/exe".into()),
+            ]),
+        };
         let found = planned(&tree, "/nowhere:/app/bin", "pip install x").unwrap();
         assert_eq!(found.program, PathBuf::from("/proc/self/exe"));
-        assert_eq!(found.arguments, words("/app/bin/python -I /app/bin/pip install x"));
+        assert_eq!(
+            found.arguments,
+            words("/app/bin/python -I /app/bin/pip install x")
+        );
     }
 
     #[test]
     fn served_program_keeps_the_name_it_was_called_by() {
-        let tree = Mixed { served: HashMap::from([("/app/bin/python", "/proc/self/exe".into())]) };
+        let tree = Mixed {
+            served: HashMap::from([("/app/bin/python", "/proc/self/exe".into())]),
+        };
         let found = planned(&tree, "/app/bin", "python -V").unwrap();
-        assert_eq!(found, Plan { program: "/proc/self/exe".into(), arguments: words("python -V"), shell: None });
+        assert_eq!(
+            found,
+            Plan {
+                program: "/proc/self/exe".into(),
+                arguments: words("python -V"),
+                shell: None
+            }
+        );
     }
 
     #[test]
@@ -264,33 +357,64 @@ mod tests {
         let scripts = Scripts::new("real");
         let plain = scripts.file("plain", "#!/proc/self/exe\n");
         let line = format!("{} a", plain.display());
-        let tree = Mixed { served: HashMap::from([("/app/python", "/proc/self/exe".into())]) };
+        let tree = Mixed {
+            served: HashMap::from([("/app/python", "/proc/self/exe".into())]),
+        };
         let found = planned(&tree, "", &line).unwrap();
-        assert_eq!(found, Plan { program: plain, arguments: words(&line), shell: None });
+        assert_eq!(
+            found,
+            Plan {
+                program: plain,
+                arguments: words(&line),
+                shell: None
+            }
+        );
         let venv = scripts.file("venv", "#!/app/python\n");
         let found = planned(&tree, "", &format!("{} a", venv.display())).unwrap();
-        assert_eq!(found.arguments, words(&format!("/app/python {} a", venv.display())));
+        assert_eq!(
+            found.arguments,
+            words(&format!("/app/python {} a", venv.display()))
+        );
     }
 
     #[test]
     fn refuses_what_is_not_there_and_what_turns_in_circles() {
         let scripts = Scripts::new("bad");
-        let tree = Mixed { served: HashMap::new() };
-        assert_eq!(planned(&tree, "/usr/bin", "no-such-command"), Err(Refusal::Command(Errno::ENOENT)));
-        assert_eq!(planned(&tree, "/usr/bin", ""), Err(Refusal::Command(Errno::ENOENT)));
+        let tree = Mixed {
+            served: HashMap::new(),
+        };
+        assert_eq!(
+            planned(&tree, "/usr/bin", "no-such-command"),
+            Err(Refusal::Command(Errno::ENOENT))
+        );
+        assert_eq!(
+            planned(&tree, "/usr/bin", ""),
+            Err(Refusal::Command(Errno::ENOENT))
+        );
         let lost = scripts.file("lost", "#!/no/such/python\n");
         let refused = planned(&tree, "", lost.to_str().unwrap());
-        assert_eq!(refused, Err(Refusal::Interpreter { name: b"/no/such/python".to_vec(), errno: Errno::ENOENT }));
+        assert_eq!(
+            refused,
+            Err(Refusal::Interpreter {
+                name: b"/no/such/python".to_vec(),
+                errno: Errno::ENOENT
+            })
+        );
         let name = scripts.0.join("circle").display().to_string();
         scripts.file("circle", &format!("#!{name}\n"));
-        assert_eq!(planned(&tree, "", &name), Err(Refusal::Command(Errno::ELOOP)));
+        assert_eq!(
+            planned(&tree, "", &name),
+            Err(Refusal::Command(Errno::ELOOP))
+        );
     }
 
     #[test]
     fn file_without_a_first_line_goes_to_the_shell_after_enoexec() {
         let scripts = Scripts::new("shell");
         let script = scripts.file("bare", "echo hi\n");
-        let tree = Mixed { served: HashMap::from([("/app/bare", script.clone())]) };
+        let tree = Mixed {
+            served: HashMap::from([("/app/bare", script.clone())]),
+        };
         let found = planned(&tree, "", "/app/bare x").unwrap();
         assert_eq!(found.program, script);
         assert_eq!(found.shell.unwrap().arguments, words("/bin/sh /app/bare x"));

@@ -62,8 +62,14 @@ fn shebang(head: &[u8]) -> Kind {
     let whole = head.iter().position(|&byte| byte == b'\n');
     let line = &head[2..whole.unwrap_or(head.len())];
     let line = line.split(|&byte| byte == 0).next().unwrap_or(line);
-    let start = line.iter().position(|byte| !blank(byte)).unwrap_or(line.len());
-    let end = line.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+    let start = line
+        .iter()
+        .position(|byte| !blank(byte))
+        .unwrap_or(line.len());
+    let end = line
+        .iter()
+        .rposition(|byte| !blank(byte))
+        .map_or(start, |last| last + 1);
     let line = &line[start..end];
     let name_end = line.iter().position(blank);
     // A name that fills the buffer was cut off: the kernel says ENOEXEC.
@@ -72,8 +78,14 @@ fn shebang(head: &[u8]) -> Kind {
         return Kind::Other;
     }
     let (name, rest) = line.split_at(name_end.unwrap_or(line.len()));
-    let argument = rest.iter().position(|byte| !blank(byte)).map(|begin| rest[begin..].to_vec());
-    Kind::Script { interpreter: name.to_vec(), argument }
+    let argument = rest
+        .iter()
+        .position(|byte| !blank(byte))
+        .map(|begin| rest[begin..].to_vec());
+    Kind::Script {
+        interpreter: name.to_vec(),
+        argument,
+    }
 }
 
 /// Reads little-endian or big-endian fields of either class.
@@ -86,19 +98,32 @@ impl Layout {
     fn number(&self, bytes: &[u8], offset: usize, width: usize) -> Option<u64> {
         let field = bytes.get(offset..offset.checked_add(width)?)?;
         let fold = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
-        Some(if self.big_endian { field.iter().fold(0, fold) } else { field.iter().rev().fold(0, fold) })
+        Some(if self.big_endian {
+            field.iter().fold(0, fold)
+        } else {
+            field.iter().rev().fold(0, fold)
+        })
     }
 
     /// A field that is as wide as an address, at its offset in either class.
     fn word(&self, bytes: &[u8], offset_32: usize, offset_64: usize) -> Option<u64> {
-        if self.wide { self.number(bytes, offset_64, 8) } else { self.number(bytes, offset_32, 4) }
+        if self.wide {
+            self.number(bytes, offset_64, 8)
+        } else {
+            self.number(bytes, offset_32, 4)
+        }
     }
 }
 
 /// `None` when the headers make no sense.
 fn elf(file: &File, head: &[u8]) -> io::Result<Option<Kind>> {
-    let (Some(&class), Some(&order)) = (head.get(4), head.get(5)) else { return Ok(None) };
-    let layout = Layout { wide: class == 2, big_endian: order == 2 };
+    let (Some(&class), Some(&order)) = (head.get(4), head.get(5)) else {
+        return Ok(None);
+    };
+    let layout = Layout {
+        wide: class == 2,
+        big_endian: order == 2,
+    };
     let entry_offsets = if layout.wide { (54, 56) } else { (42, 44) };
     let fields = (
         layout.number(head, 18, 2),
@@ -106,12 +131,23 @@ fn elf(file: &File, head: &[u8]) -> io::Result<Option<Kind>> {
         layout.number(head, entry_offsets.0, 2),
         layout.number(head, entry_offsets.1, 2),
     );
-    let (Some(machine), Some(table), Some(entry_bytes), Some(count)) = fields else { return Ok(None) };
-    let machine = Machine { class, order, machine: machine as u16 };
+    let (Some(machine), Some(table), Some(entry_bytes), Some(count)) = fields else {
+        return Ok(None);
+    };
+    let machine = Machine {
+        class,
+        order,
+        machine: machine as u16,
+    };
     let mut dynamic = None;
     let mut header = vec![0; entry_bytes as usize];
     for position in 0..count.min(COUNT_MAX) {
-        let Some(offset) = position.checked_mul(entry_bytes).and_then(|skip| skip.checked_add(table)) else { return Ok(None) };
+        let Some(offset) = position
+            .checked_mul(entry_bytes)
+            .and_then(|skip| skip.checked_add(table))
+        else {
+            return Ok(None);
+        };
         if read_up_to(file, &mut header, offset)? < header.len() {
             return Ok(None);
         }
@@ -126,7 +162,9 @@ fn elf(file: &File, head: &[u8]) -> io::Result<Option<Kind>> {
     }
     // The loader itself, run as a command, has no PT_INTERP and honours LD_PRELOAD.
     match dynamic {
-        Some((offset, bytes)) if has_soname(file, &layout, offset, bytes)? => Ok(Some(Kind::Dynamic(machine))),
+        Some((offset, bytes)) if has_soname(file, &layout, offset, bytes)? => {
+            Ok(Some(Kind::Dynamic(machine)))
+        }
         _ => Ok(Some(Kind::Static(machine))),
     }
 }
@@ -135,7 +173,9 @@ fn has_soname(file: &File, layout: &Layout, offset: u64, bytes: u64) -> io::Resu
     let step: u64 = if layout.wide { 16 } else { 8 };
     let mut entry = vec![0; step as usize];
     for position in 0..(bytes / step).min(COUNT_MAX) {
-        let Some(at) = offset.checked_add(position * step) else { break };
+        let Some(at) = offset.checked_add(position * step) else {
+            break;
+        };
         if read_up_to(file, &mut entry, at)? < entry.len() {
             break;
         }
@@ -170,13 +210,19 @@ mod tests {
 
     fn script(interpreter: &str, argument: Option<&str>) -> Kind {
         let argument = argument.map(|text| text.as_bytes().to_vec());
-        Kind::Script { interpreter: interpreter.as_bytes().to_vec(), argument }
+        Kind::Script {
+            interpreter: interpreter.as_bytes().to_vec(),
+            argument,
+        }
     }
 
     #[test]
     fn first_lines_are_read_as_the_kernel_reads_them() {
         assert_eq!(shebang(b"#!/bin/sh\necho"), script("/bin/sh", None));
-        assert_eq!(shebang(b"#! \t/usr/bin/env  python3 -X dev \t\nx"), script("/usr/bin/env", Some("python3 -X dev")));
+        assert_eq!(
+            shebang(b"#! \t/usr/bin/env  python3 -X dev \t\nx"),
+            script("/usr/bin/env", Some("python3 -X dev"))
+        );
         assert_eq!(shebang(b"#!/bin/true"), script("/bin/true", None));
         assert_eq!(shebang(b"#!\n/bin/sh"), Kind::Other);
         assert_eq!(shebang(b"#!   "), Kind::Other);
@@ -184,7 +230,10 @@ mod tests {
         long.resize(256, b'a');
         assert_eq!(shebang(&long), Kind::Other, "a name cut off at 256 bytes");
         long[250] = b' ';
-        assert_eq!(shebang(&long), script(&format!("/{}", "a".repeat(247)), Some("aaaaa")));
+        assert_eq!(
+            shebang(&long),
+            script(&format!("/{}", "a".repeat(247)), Some("aaaaa"))
+        );
     }
 
     #[test]
@@ -202,7 +251,10 @@ mod tests {
     fn broken_headers_are_an_answer() {
         let path = std::env::temp_dir().join(format!("velo-ctl-elf-{}", std::process::id()));
         let mut start = vec![0; 1000];
-        File::open("/proc/self/exe").unwrap().read_exact_at(&mut start, 0).unwrap();
+        File::open("/proc/self/exe")
+            .unwrap()
+            .read_exact_at(&mut start, 0)
+            .unwrap();
         for length in 4..1000 {
             std::fs::write(&path, &start[..length]).unwrap();
             let found = kind(&File::open(&path).unwrap()).unwrap();

@@ -23,12 +23,17 @@ pub struct Environment {
 impl Environment {
     /// What this process was given.
     pub fn inherited() -> Self {
-        Self { variables: std::env::vars_os().collect() }
+        Self {
+            variables: std::env::vars_os().collect(),
+        }
     }
 
     /// Value of a variable.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
-        self.variables.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_os_str())
+        self.variables
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.as_os_str())
     }
 
     /// Sets a variable, in its old place if it had one.
@@ -42,10 +47,18 @@ impl Environment {
     /// Puts `library` first in LD_PRELOAD; keeps other libraries, drops other
     /// copies of this one.
     pub fn preload(&mut self, library: &Path) {
-        let others = self.get(PRELOAD_VARIABLE).unwrap_or_default().as_bytes().to_vec();
+        let others = self
+            .get(PRELOAD_VARIABLE)
+            .unwrap_or_default()
+            .as_bytes()
+            .to_vec();
         let mut value = library.as_os_str().as_bytes().to_vec();
-        let entries = others.split(|byte| byte.is_ascii_whitespace() || *byte == b':').filter(|entry| !entry.is_empty());
-        for other in entries.filter(|entry| Path::new(OsStr::from_bytes(entry)).file_name() != Some(OsStr::new(NAME))) {
+        let entries = others
+            .split(|byte| byte.is_ascii_whitespace() || *byte == b':')
+            .filter(|entry| !entry.is_empty());
+        for other in entries.filter(|entry| {
+            Path::new(OsStr::from_bytes(entry)).file_name() != Some(OsStr::new(NAME))
+        }) {
             value.push(b':');
             value.extend_from_slice(other);
         }
@@ -73,8 +86,15 @@ pub fn start(plan: &Plan, environment: &Environment) -> io::Error {
 fn execute(plan: &Plan, environment: &Environment) -> io::Error {
     let prepared = || -> io::Result<(CString, Vec<CString>, Vec<CString>)> {
         let program = CString::new(plan.program.as_os_str().as_bytes())?;
-        let arguments = plan.arguments.iter().map(|text| CString::new(text.as_bytes()));
-        Ok((program, arguments.collect::<Result<_, _>>()?, environment.strings()?))
+        let arguments = plan
+            .arguments
+            .iter()
+            .map(|text| CString::new(text.as_bytes()));
+        Ok((
+            program,
+            arguments.collect::<Result<_, _>>()?,
+            environment.strings()?,
+        ))
     };
     let (program, arguments, variables) = match prepared() {
         Ok(prepared) => prepared,
@@ -87,7 +107,11 @@ fn execute(plan: &Plan, environment: &Environment) -> io::Error {
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
-    strings.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
+    strings
+        .iter()
+        .map(|text| text.as_ptr())
+        .chain([ptr::null()])
+        .collect()
 }
 
 #[cfg(test)]
@@ -99,11 +123,24 @@ mod tests {
 
     #[test]
     fn preload_comes_first_and_once_and_keeps_the_others() {
-        let mut environment = Environment { variables: Vec::new() };
+        let mut environment = Environment {
+            variables: Vec::new(),
+        };
         environment.preload(Path::new("/v/libvelo_fs.so"));
-        assert_eq!(environment.get(PRELOAD_VARIABLE), Some(OsStr::new("/v/libvelo_fs.so")));
-        environment.set(PRELOAD_VARIABLE, "/old/libvelo_fs.so:/a/libasan.so /b/libfakeroot.so");
+        assert_eq!(
+            environment.get(PRELOAD_VARIABLE),
+            Some(OsStr::new("/v/libvelo_fs.so"))
+        );
+        environment.set(
+            PRELOAD_VARIABLE,
+            "/old/libvelo_fs.so:/a/libasan.so /b/libfakeroot.so",
+        );
         environment.preload(Path::new("/v/libvelo_fs.so"));
-        assert_eq!(environment.get(PRELOAD_VARIABLE), Some(OsStr::new("/v/libvelo_fs.so:/a/libasan.so:/b/libfakeroot.so")));
+        assert_eq!(
+            environment.get(PRELOAD_VARIABLE),
+            Some(OsStr::new(
+                "/v/libvelo_fs.so:/a/libasan.so:/b/libfakeroot.so"
+            ))
+        );
     }
 }

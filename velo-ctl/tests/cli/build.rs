@@ -11,8 +11,27 @@ use crate::sandbox::Sandbox;
 fn the_same_tree_gives_the_same_bytes() {
     let sandbox = Sandbox::with_tree();
     sandbox.ctl(["build-manifest", "tree", "-o", "b.velo"]).ok();
-    sandbox.ctl(["build-manifest", "tree/", "-o", "c.velo", "--no-cache", "--threads", "1"]).ok();
-    sandbox.ctl(["build-manifest", "./tree/../tree", "-o", "d.velo", "--threads", "7"]).ok();
+    sandbox
+        .ctl([
+            "build-manifest",
+            "tree/",
+            "-o",
+            "c.velo",
+            "--no-cache",
+            "--threads",
+            "1",
+        ])
+        .ok();
+    sandbox
+        .ctl([
+            "build-manifest",
+            "./tree/../tree",
+            "-o",
+            "d.velo",
+            "--threads",
+            "7",
+        ])
+        .ok();
     let bytes = |name: &str| fs::read(sandbox.path(name)).unwrap();
     for name in ["b.velo", "c.velo", "d.velo"] {
         assert_eq!(bytes(name), bytes("app.velo"), "{name}");
@@ -23,24 +42,50 @@ fn the_same_tree_gives_the_same_bytes() {
 fn report_counts_what_was_done() {
     let sandbox = Sandbox::with_tree();
     sandbox.write("tree/more", "more\n");
-    let report = sandbox.ctl(["build-manifest", "tree", "-o", "app.velo", "--json"]).json();
+    let report = sandbox
+        .ctl(["build-manifest", "tree", "-o", "app.velo", "--json"])
+        .json();
     assert_eq!(report["entries"], json!(19));
     assert_eq!(report["manifest"], json!(sandbox.text("app.velo")));
     assert_eq!(report["mount"], json!(sandbox.text("tree")));
-    assert_eq!((&report["new_blobs"], &report["new_bytes"]), (&json!(1), &json!(5)));
+    assert_eq!(
+        (&report["new_blobs"], &report["new_bytes"]),
+        (&json!(1), &json!(5))
+    );
     let inspected = &sandbox.ctl(["inspect", "--json", "app.velo"]).json()[0];
     assert_eq!(report["tree"], inspected["tree"]);
-    let text = sandbox.ctl(["build-manifest", "tree", "-o", "app.velo"]).ok();
-    assert!(text.contains("19 entries") && text.contains("velo-ctl run -m app.velo"), "{text}");
+    let text = sandbox
+        .ctl(["build-manifest", "tree", "-o", "app.velo"])
+        .ok();
+    assert!(
+        text.contains("19 entries") && text.contains("velo-ctl run -m app.velo"),
+        "{text}"
+    );
 }
 
 #[test]
 fn the_mount_point_is_chosen() {
     let sandbox = Sandbox::with_tree();
-    sandbox.ctl(["build-manifest", "tree", "--at", "/srv/app", "-o", "app.velo"]).ok();
+    sandbox
+        .ctl([
+            "build-manifest",
+            "tree",
+            "--at",
+            "/srv/app",
+            "-o",
+            "app.velo",
+        ])
+        .ok();
     assert_eq!(sandbox.ctl(["ls", "app.velo:"]).ok(), "/srv/app\n");
-    assert_eq!(sandbox.ctl(["cat", "-m", "app.velo", "/srv/app/README"]).ok(), "read me\n");
-    sandbox.ctl(["build-manifest", "tree", "--at", "relative", "-o", "b.velo"]).failed(1, &["relative", "absolute"]);
+    assert_eq!(
+        sandbox
+            .ctl(["cat", "-m", "app.velo", "/srv/app/README"])
+            .ok(),
+        "read me\n"
+    );
+    sandbox
+        .ctl(["build-manifest", "tree", "--at", "relative", "-o", "b.velo"])
+        .failed(1, &["relative", "absolute"]);
 }
 
 #[test]
@@ -49,35 +94,93 @@ fn the_manifest_is_published_whole_and_stamped() {
     let before = fs::metadata(sandbox.path("app.velo")).unwrap();
     assert_ne!(before.mtime_nsec(), 0);
     sandbox.write("tree/new", "new\n");
-    sandbox.ctl(["build-manifest", "tree", "-o", "app.velo"]).ok();
+    sandbox
+        .ctl(["build-manifest", "tree", "-o", "app.velo"])
+        .ok();
     let after = fs::metadata(sandbox.path("app.velo")).unwrap();
-    assert_ne!(before.ino(), after.ino(), "replaced by rename, readers of the old one keep it");
+    assert_ne!(
+        before.ino(),
+        after.ino(),
+        "replaced by rename, readers of the old one keep it"
+    );
     sandbox.ctl(["verify", "app.velo"]).ok();
-    assert_eq!(fs::metadata(sandbox.path("app.velo")).unwrap().mtime_nsec(), after.mtime_nsec());
+    assert_eq!(
+        fs::metadata(sandbox.path("app.velo")).unwrap().mtime_nsec(),
+        after.mtime_nsec()
+    );
 }
 
 #[test]
 fn refuses_what_it_cannot_keep() {
     let sandbox = Sandbox::new();
-    sandbox.ctl(["build-manifest", "none", "-o", "a.velo"]).failed(1, &["none"]);
+    sandbox
+        .ctl(["build-manifest", "none", "-o", "a.velo"])
+        .failed(1, &["none"]);
     sandbox.write("file", "");
-    sandbox.ctl(["build-manifest", "file", "-o", "a.velo"]).failed(1, &["file", "directory"]);
+    sandbox
+        .ctl(["build-manifest", "file", "-o", "a.velo"])
+        .failed(1, &["file", "directory"]);
     sandbox.write("tree/file", "");
-    let made = sandbox.command("mkfifo").arg(sandbox.path("tree/fifo")).status().unwrap();
+    let made = sandbox
+        .command("mkfifo")
+        .arg(sandbox.path("tree/fifo"))
+        .status()
+        .unwrap();
     assert!(made.success());
-    sandbox.ctl(["build-manifest", "tree", "-o", "a.velo"]).failed(1, &["tree/fifo", "--skip-special"]);
+    sandbox
+        .ctl(["build-manifest", "tree", "-o", "a.velo"])
+        .failed(1, &["tree/fifo", "--skip-special"]);
     assert!(!sandbox.path("a.velo").exists());
     let warned = sandbox.ctl(["build-manifest", "tree", "-o", "a.velo", "--skip-special"]);
     warned.failed(0, &["velo: warning: ", "tree/fifo"]);
-    let report = sandbox.ctl(["build-manifest", "tree", "-o", "a.velo", "--skip-special", "--json"]).json();
-    assert!(report["warnings"][0].as_str().unwrap().contains("tree/fifo"));
+    let report = sandbox
+        .ctl([
+            "build-manifest",
+            "tree",
+            "-o",
+            "a.velo",
+            "--skip-special",
+            "--json",
+        ])
+        .json();
+    assert!(
+        report["warnings"][0]
+            .as_str()
+            .unwrap()
+            .contains("tree/fifo")
+    );
     assert_eq!(sandbox.ctl(["ls", "a.velo:."]).ok(), "file\n");
-    sandbox.ctl(["build-manifest", "tree", "-o", "none/a.velo", "--skip-special"]).failed(1, &["none"]);
+    sandbox
+        .ctl([
+            "build-manifest",
+            "tree",
+            "-o",
+            "none/a.velo",
+            "--skip-special",
+        ])
+        .failed(1, &["none"]);
 }
 
 #[test]
 fn threads_are_a_positive_number() {
     let sandbox = Sandbox::with_tree();
-    assert_eq!(sandbox.ctl(["build-manifest", "tree", "-o", "a.velo", "--threads", "0"]).status, Some(2));
-    assert_eq!(sandbox.ctl(["build-manifest", "tree", "-o", "a.velo", "--threads", "many"]).status, Some(2));
+    assert_eq!(
+        sandbox
+            .ctl(["build-manifest", "tree", "-o", "a.velo", "--threads", "0"])
+            .status,
+        Some(2)
+    );
+    assert_eq!(
+        sandbox
+            .ctl([
+                "build-manifest",
+                "tree",
+                "-o",
+                "a.velo",
+                "--threads",
+                "many"
+            ])
+            .status,
+        Some(2)
+    );
 }

@@ -17,11 +17,19 @@ fn inspect_counts_what_is_there() {
     assert_eq!(report["symlinks"], json!(5));
     let bytes = fs::metadata(sandbox.path("app.velo")).unwrap().len();
     assert_eq!(report["manifest_bytes"], json!(bytes));
-    let sections: u64 = report["sections"].as_array().unwrap().iter().map(|section| section["bytes"].as_u64().unwrap()).sum();
+    let sections: u64 = report["sections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|section| section["bytes"].as_u64().unwrap())
+        .sum();
     assert!(sections > 0 && sections < bytes, "{report}");
     assert_eq!(report["roots"][0]["mount"], json!(sandbox.text("tree")));
     // Two files of 10,000 equal bytes; README has two names.
-    let (content, distinct) = (report["content_bytes"].as_u64().unwrap(), report["distinct_bytes"].as_u64().unwrap());
+    let (content, distinct) = (
+        report["content_bytes"].as_u64().unwrap(),
+        report["distinct_bytes"].as_u64().unwrap(),
+    );
     assert_eq!(content - distinct, 10_000, "{report}");
     assert_eq!(report["largest"][0]["size"], json!(10_000));
     let text = sandbox.ctl(["inspect", "app.velo"]).ok();
@@ -35,25 +43,39 @@ fn verify_finds_what_is_wrong() {
     let sandbox = Sandbox::with_tree();
     sandbox.ctl(["verify", "app.velo"]).ok();
     sandbox.ctl(["verify", "--deep", "app.velo"]).ok();
-    let report = sandbox.ctl(["verify", "--json", "--deep", "app.velo"]).json();
+    let report = sandbox
+        .ctl(["verify", "--json", "--deep", "app.velo"])
+        .json();
     assert_eq!(report["sound"], json!(true));
 
     let mut bytes = fs::read(sandbox.path("app.velo")).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     sandbox.write("bad.velo", bytes);
-    sandbox.ctl(["verify", "bad.velo"]).failed(1, &["bad.velo", "velo-ctl build-manifest"]);
+    sandbox
+        .ctl(["verify", "bad.velo"])
+        .failed(1, &["bad.velo", "velo-ctl build-manifest"]);
     let both = sandbox.ctl(["verify", "bad.velo", "app.velo"]);
     assert_eq!(both.status, Some(1));
-    assert!(both.out.contains("app.velo"), "goes on with the next: {both:?}");
+    assert!(
+        both.out.contains("app.velo"),
+        "goes on with the next: {both:?}"
+    );
 }
 
 #[test]
 fn deep_verify_reads_the_blobs() {
     let sandbox = Sandbox::with_tree();
-    let found = sandbox.ctl(["stat", "--json", "app.velo:README", "app.velo:pkg/data.bin"]).json();
+    let found = sandbox
+        .ctl(["stat", "--json", "app.velo:README", "app.velo:pkg/data.bin"])
+        .json();
     let path = |number: usize| {
-        let hex = found[number]["content"].as_str().unwrap().strip_prefix("blob:").unwrap().to_owned();
+        let hex = found[number]["content"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("blob:")
+            .unwrap()
+            .to_owned();
         sandbox.path(format!("store/cas_store/{}/{hex}", &hex[..2]))
     };
     fs::remove_file(path(0)).unwrap();
@@ -62,7 +84,9 @@ fn deep_verify_reads_the_blobs() {
     assert_eq!(missing.status, Some(1), "{missing:?}");
     let hex = path(0).file_name().unwrap().to_str().unwrap().to_owned();
     assert!(missing.err.contains(&hex), "{missing:?}");
-    sandbox.ctl(["build-manifest", "tree", "-o", "app.velo"]).ok();
+    sandbox
+        .ctl(["build-manifest", "tree", "-o", "app.velo"])
+        .ok();
     sandbox.ctl(["verify", "--deep", "app.velo"]).ok();
 
     let times = fs::metadata(path(1)).unwrap();
@@ -79,7 +103,11 @@ fn deep_verify_reads_the_blobs() {
 fn verify_renews_the_stamp() {
     let sandbox = Sandbox::with_tree();
     let stamp = |name: &str| fs::metadata(sandbox.path(name)).unwrap().mtime_nsec();
-    fs::write(sandbox.path("copy.velo"), fs::read(sandbox.path("app.velo")).unwrap()).unwrap();
+    fs::write(
+        sandbox.path("copy.velo"),
+        fs::read(sandbox.path("app.velo")).unwrap(),
+    )
+    .unwrap();
     sandbox.ctl(["verify", "copy.velo"]).ok();
     assert_eq!(stamp("copy.velo"), stamp("app.velo"));
 }
@@ -88,16 +116,35 @@ fn verify_renews_the_stamp() {
 fn use_sets_shows_and_clears_the_default() {
     let sandbox = Sandbox::with_tree();
     assert_eq!(sandbox.ctl(["use"]).ok(), "none\n");
-    assert_eq!(sandbox.ctl(["use", "app.velo"]).ok(), format!("{}\n", sandbox.text("app.velo")));
-    assert_eq!(sandbox.ctl(["use", "--json"]).json(), json!({ "current": [sandbox.text("app.velo")] }));
+    assert_eq!(
+        sandbox.ctl(["use", "app.velo"]).ok(),
+        format!("{}\n", sandbox.text("app.velo"))
+    );
+    assert_eq!(
+        sandbox.ctl(["use", "--json"]).json(),
+        json!({ "current": [sandbox.text("app.velo")] })
+    );
     assert_eq!(sandbox.ctl(["cat", "tree/README"]).ok(), "read me\n");
-    assert_eq!(sandbox.ctl(["ls"]).ok(), format!("{}\n", sandbox.text("tree")));
+    assert_eq!(
+        sandbox.ctl(["ls"]).ok(),
+        format!("{}\n", sandbox.text("tree"))
+    );
     sandbox.ctl(["use", "gone.velo"]).failed(1, &["gone.velo"]);
-    assert_eq!(sandbox.ctl(["use"]).ok(), format!("{}\n", sandbox.text("app.velo")), "a failure changes nothing");
-    sandbox.ctl(["use", "app.velo", "app.velo"]).failed(1, &["same mount path"]);
+    assert_eq!(
+        sandbox.ctl(["use"]).ok(),
+        format!("{}\n", sandbox.text("app.velo")),
+        "a failure changes nothing"
+    );
+    sandbox
+        .ctl(["use", "app.velo", "app.velo"])
+        .failed(1, &["same mount path"]);
     assert_eq!(sandbox.ctl(["use", "--none"]).ok(), "none\n");
     sandbox.ctl(["ls"]).failed(1, &["expected a manifest"]);
-    let named = ended(sandbox.ctl_command(["cat", "tree/README"]).env("VELO_MANIFEST", sandbox.path("app.velo")));
+    let named = ended(
+        sandbox
+            .ctl_command(["cat", "tree/README"])
+            .env("VELO_MANIFEST", sandbox.path("app.velo")),
+    );
     assert_eq!(named.ok(), "read me\n");
 }
 
@@ -105,26 +152,58 @@ fn use_sets_shows_and_clears_the_default() {
 fn doctor_examines_and_leaves_nothing_behind() {
     let sandbox = Sandbox::with_tree();
     sandbox.empty_library();
-    let before: Vec<_> = fs::read_dir(sandbox.path("store")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let before: Vec<_> = fs::read_dir(sandbox.path("store"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     let found = sandbox.ctl(["doctor", "--json"]);
     let report: serde_json::Value = serde_json::from_str(&found.out).unwrap();
     let status = |id: &str| {
-        let check = report["checks"].as_array().unwrap().iter().find(|check| check["id"] == json!(id));
-        check.unwrap_or_else(|| panic!("no {id} in {report}"))["status"].as_str().unwrap().to_owned()
+        let check = report["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|check| check["id"] == json!(id));
+        check.unwrap_or_else(|| panic!("no {id} in {report}"))["status"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     for id in ["kernel", "root", "root-timestamps", "views-exec", "library"] {
         assert_eq!(status(id), "ok", "{report}");
     }
-    for id in ["libc", "seccomp", "cgroup", "root-space", "root-tmpfile", "views-links", "user-namespaces", "overlay", "erofs", "fuse"] {
+    for id in [
+        "libc",
+        "seccomp",
+        "cgroup",
+        "root-space",
+        "root-tmpfile",
+        "views-links",
+        "user-namespaces",
+        "overlay",
+        "erofs",
+        "fuse",
+    ] {
         assert!(["ok", "warn", "fail"].contains(&status(id).as_str()));
     }
-    let after: Vec<_> = fs::read_dir(sandbox.path("store")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let after: Vec<_> = fs::read_dir(sandbox.path("store"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(before, after);
     let bad = ended(sandbox.ctl_command(["doctor"]).env("VELO_ROOT", "relative"));
     assert_eq!(bad.status, Some(1));
-    let line = bad.out.lines().find(|line| line.contains("VELO_ROOT")).unwrap();
+    let line = bad
+        .out
+        .lines()
+        .find(|line| line.contains("VELO_ROOT"))
+        .unwrap();
     assert!(line.starts_with("fail root"), "{line}");
-    let bad = ended(sandbox.ctl_command(["doctor"]).env("VELO_ROOT", "/proc/nowhere"));
+    let bad = ended(
+        sandbox
+            .ctl_command(["doctor"])
+            .env("VELO_ROOT", "/proc/nowhere"),
+    );
     assert_eq!(bad.status, Some(1), "{bad:?}");
 }
 
@@ -133,7 +212,12 @@ fn doctor_sees_an_unusable_default_manifest() {
     let sandbox = Sandbox::with_tree();
     sandbox.empty_library();
     sandbox.ctl(["use", "app.velo"]).ok();
-    let line = |out: &str| out.lines().find(|line| line.contains(" manifest ")).unwrap().to_owned();
+    let line = |out: &str| {
+        out.lines()
+            .find(|line| line.contains(" manifest "))
+            .unwrap()
+            .to_owned()
+    };
     assert!(line(&sandbox.ctl(["doctor"]).out).starts_with("ok"));
     sandbox.write("app.velo", "overwritten");
     let found = sandbox.ctl(["doctor"]);

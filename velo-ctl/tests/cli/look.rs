@@ -10,7 +10,9 @@ use crate::sandbox::{Sandbox, ended};
 /// Builds with everything recorded, so that the kernel's answers are the oracle.
 fn exact() -> Sandbox {
     let sandbox = Sandbox::with_tree();
-    sandbox.ctl(["build-manifest", "tree", "-o", "app.velo", "--exact"]).ok();
+    sandbox
+        .ctl(["build-manifest", "tree", "-o", "app.velo", "--exact"])
+        .ok();
     sandbox
 }
 
@@ -24,13 +26,21 @@ fn ls_prints_what_ls_prints() {
         assert_eq!(ours, real, "{options}");
     }
     let names = ["tree/README", "tree/dirlink", "tree/pkg", "tree/link"];
-    let real = sandbox.real("ls", [["-1"].as_slice(), &names].concat()).ok();
-    let ours = sandbox.ctl([["ls", "-m", "app.velo"].as_slice(), &names].concat()).ok();
+    let real = sandbox
+        .real("ls", [["-1"].as_slice(), &names].concat())
+        .ok();
+    let ours = sandbox
+        .ctl([["ls", "-m", "app.velo"].as_slice(), &names].concat())
+        .ok();
     assert_eq!(ours, real);
     // Without a directory among them: ls counts its size for the columns of the others.
     let names = ["tree/README", "tree/dirlink", "tree/link"];
-    let real = sandbox.real("ls", [["-1l"].as_slice(), &names].concat()).ok();
-    let ours = sandbox.ctl([["ls", "-lm", "app.velo"].as_slice(), &names].concat()).ok();
+    let real = sandbox
+        .real("ls", [["-1l"].as_slice(), &names].concat())
+        .ok();
+    let ours = sandbox
+        .ctl([["ls", "-lm", "app.velo"].as_slice(), &names].concat())
+        .ok();
     assert_eq!(ours, real);
 }
 
@@ -39,17 +49,37 @@ fn stat_prints_what_stat_prints() {
     let sandbox = exact();
     // Reading a file may move its access time, the device is Velo's own.
     let comparable = |text: &str| -> Vec<String> {
-        let lines = text.lines().filter(|line| !line.starts_with("Access: 2") && !line.starts_with("  Blob:") && !line.starts_with("  From:"));
-        lines.map(|line| line.strip_prefix("Device: ").map_or(line, |rest| rest.split_once('\t').unwrap().1).to_owned()).collect()
+        let lines = text.lines().filter(|line| {
+            !line.starts_with("Access: 2")
+                && !line.starts_with("  Blob:")
+                && !line.starts_with("  From:")
+        });
+        lines
+            .map(|line| {
+                line.strip_prefix("Device: ")
+                    .map_or(line, |rest| rest.split_once('\t').unwrap().1)
+                    .to_owned()
+            })
+            .collect()
     };
-    let names = ["tree", "tree/README", "tree/empty", "tree/linked", "tree/bin/tool", "tree/link", "tree/with space/it's"];
+    let names = [
+        "tree",
+        "tree/README",
+        "tree/empty",
+        "tree/linked",
+        "tree/bin/tool",
+        "tree/link",
+        "tree/with space/it's",
+    ];
     for name in names {
         let real = sandbox.real("stat", [name]).ok();
         let ours = sandbox.ctl(["stat", "-m", "app.velo", name]).ok();
         assert_eq!(comparable(&ours), comparable(&real), "{name}");
     }
     let real = sandbox.real("stat", ["-L", "tree/link"]).ok();
-    let ours = sandbox.ctl(["stat", "-L", "-m", "app.velo", "tree/link"]).ok();
+    let ours = sandbox
+        .ctl(["stat", "-L", "-m", "app.velo", "tree/link"])
+        .ok();
     assert_eq!(comparable(&ours), comparable(&real));
 }
 
@@ -59,12 +89,29 @@ fn cat_prints_the_content_when_the_tree_is_gone() {
     let data = fs::read(sandbox.path("tree/pkg/data.bin")).unwrap();
     fs::rename(sandbox.path("tree"), sandbox.path("elsewhere")).unwrap();
     let tree = sandbox.text("tree");
-    let out = sandbox.ctl(["cat", "-m", "app.velo", &format!("{tree}/link"), &format!("{tree}/README")]).ok();
+    let out = sandbox
+        .ctl([
+            "cat",
+            "-m",
+            "app.velo",
+            &format!("{tree}/link"),
+            &format!("{tree}/README"),
+        ])
+        .ok();
     assert_eq!(out.into_bytes(), [data.as_slice(), b"read me\n"].concat());
     assert_eq!(sandbox.ctl(["cat", "app.velo:README"]).ok(), "read me\n");
-    assert_eq!(sandbox.ctl(["cat", &format!("app.velo:{tree}/pkg/../README")]).ok(), "read me\n");
+    assert_eq!(
+        sandbox
+            .ctl(["cat", &format!("app.velo:{tree}/pkg/../README")])
+            .ok(),
+        "read me\n"
+    );
     let passwd = fs::read_to_string("/etc/passwd").unwrap();
-    assert_eq!(sandbox.ctl(["cat", "app.velo:out"]).ok(), passwd, "a link out of the tree");
+    assert_eq!(
+        sandbox.ctl(["cat", "app.velo:out"]).ok(),
+        passwd,
+        "a link out of the tree"
+    );
 }
 
 #[test]
@@ -85,8 +132,12 @@ fn errors_have_the_words_and_the_order_of_the_kernel() {
         assert!(real.err.contains(words), "{}", real.err);
     }
     let long = format!("tree/{}", "n".repeat(256));
-    sandbox.ctl(["stat", "-m", "app.velo", &long]).failed(1, &["File name too long"]);
-    let both = sandbox.ctl(["cat", "-m", "app.velo", "tree/none", "tree/README"]).failed(1, &["tree/none"]);
+    sandbox
+        .ctl(["stat", "-m", "app.velo", &long])
+        .failed(1, &["File name too long"]);
+    let both = sandbox
+        .ctl(["cat", "-m", "app.velo", "tree/none", "tree/README"])
+        .failed(1, &["tree/none"]);
     assert_eq!(both, "read me\n", "goes on with the next operand");
 }
 
@@ -97,17 +148,26 @@ fn permissions_are_those_of_the_manifest() {
     sandbox.mode("tree/closed", 0o700);
     sandbox.write("tree/mine", "mine\n");
     sandbox.mode("tree/mine", 0o600);
-    sandbox.ctl(["build-manifest", "tree", "-o", "app.velo"]).ok();
+    sandbox
+        .ctl(["build-manifest", "tree", "-o", "app.velo"])
+        .ok();
     if !rustix::process::geteuid().is_root() {
         // Only root can become somebody else; the owner may read both.
         assert_eq!(sandbox.ctl(["cat", "app.velo:mine"]).ok(), "mine\n");
         return;
     }
-    let stranger = |operand: &str| ended(sandbox.ctl_command(["cat", operand]).uid(65534).gid(65534));
+    let stranger =
+        |operand: &str| ended(sandbox.ctl_command(["cat", operand]).uid(65534).gid(65534));
     stranger("app.velo:closed/secret").failed(1, &["app.velo:closed/secret: Permission denied"]);
     stranger("app.velo:mine").failed(1, &["app.velo:mine: Permission denied"]);
     assert_eq!(stranger("app.velo:README").ok(), "read me\n");
-    ended(sandbox.ctl_command(["ls", "app.velo:closed"]).uid(65534).gid(65534)).failed(1, &["Permission denied"]);
+    ended(
+        sandbox
+            .ctl_command(["ls", "app.velo:closed"])
+            .uid(65534)
+            .gid(65534),
+    )
+    .failed(1, &["Permission denied"]);
 }
 
 #[test]
@@ -116,13 +176,39 @@ fn json_says_the_same() {
     let listed = sandbox.ctl(["ls", "--json", "-R", "app.velo:"]).json();
     assert_eq!(listed[0]["path"], json!(sandbox.text("tree")));
     let listed = sandbox.ctl(["ls", "--json", "-aR", "app.velo:pkg"]).json();
-    let paths: Vec<_> = listed.as_array().unwrap().iter().map(|entry| entry["path"].as_str().unwrap()).collect();
-    assert_eq!(paths, ["app.velo:pkg/__init__.py", "app.velo:pkg/copy.bin", "app.velo:pkg/data.bin"]);
-    assert_eq!(listed[1]["content"], listed[2]["content"], "the same bytes are one blob");
-    let found = sandbox.ctl(["stat", "--json", "app.velo:bin/tool", "app.velo:link"]).json();
-    assert_eq!((&found[0]["type"], &found[0]["mode"]), (&json!("regular file"), &json!("0755")));
-    assert_eq!(found[0]["size"], json!(fs::metadata(sandbox.path("tree/bin/tool")).unwrap().len()));
-    assert_eq!((&found[1]["type"], &found[1]["target"]), (&json!("symbolic link"), &json!("pkg/data.bin")));
+    let paths: Vec<_> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "app.velo:pkg/__init__.py",
+            "app.velo:pkg/copy.bin",
+            "app.velo:pkg/data.bin"
+        ]
+    );
+    assert_eq!(
+        listed[1]["content"], listed[2]["content"],
+        "the same bytes are one blob"
+    );
+    let found = sandbox
+        .ctl(["stat", "--json", "app.velo:bin/tool", "app.velo:link"])
+        .json();
+    assert_eq!(
+        (&found[0]["type"], &found[0]["mode"]),
+        (&json!("regular file"), &json!("0755"))
+    );
+    assert_eq!(
+        found[0]["size"],
+        json!(fs::metadata(sandbox.path("tree/bin/tool")).unwrap().len())
+    );
+    assert_eq!(
+        (&found[1]["type"], &found[1]["target"]),
+        (&json!("symbolic link"), &json!("pkg/data.bin"))
+    );
 }
 
 #[test]
@@ -132,23 +218,60 @@ fn names_of_any_bytes_come_through() {
     let name = std::ffi::OsStr::from_bytes(b"b\xffd\n");
     fs::create_dir(sandbox.path("tree")).unwrap();
     fs::write(sandbox.path("tree").join(name), "x").unwrap();
-    sandbox.ctl(["build-manifest", "tree", "-o", "app.velo"]).ok();
-    let out = sandbox.ctl_command(["ls", "app.velo:/"].map(String::from).map(|operand| operand.replace(":/", &format!(":{}", sandbox.text("tree"))))).output().unwrap();
+    sandbox
+        .ctl(["build-manifest", "tree", "-o", "app.velo"])
+        .ok();
+    let out = sandbox
+        .ctl_command(
+            ["ls", "app.velo:/"]
+                .map(String::from)
+                .map(|operand| operand.replace(":/", &format!(":{}", sandbox.text("tree")))),
+        )
+        .output()
+        .unwrap();
     assert_eq!(out.stdout, b"b\xffd\n\n");
-    let listed = sandbox.ctl(["ls", "--json", &format!("app.velo:{}", sandbox.text("tree"))]).json();
-    assert!(listed[0]["path"]["hex"].as_str().unwrap().ends_with("62ff640a"), "{listed}");
+    let listed = sandbox
+        .ctl([
+            "ls",
+            "--json",
+            &format!("app.velo:{}", sandbox.text("tree")),
+        ])
+        .json();
+    assert!(
+        listed[0]["path"]["hex"]
+            .as_str()
+            .unwrap()
+            .ends_with("62ff640a"),
+        "{listed}"
+    );
 }
 
 #[test]
 fn what_no_manifest_serves_is_refused_with_the_way_out() {
     let sandbox = Sandbox::with_tree();
     let tree = sandbox.text("tree");
-    sandbox.ctl(["ls", "-m", "app.velo", "/etc"]).failed(1, &["expected a path at or below", &tree, "found /etc"]);
-    sandbox.ctl(["ls"]).failed(1, &["-m FILE", "VELO_MANIFEST", "velo-ctl use", "velo-ctl build-manifest"]);
-    sandbox.ctl(["ls", "gone.velo:x"]).failed(1, &["gone.velo", "No such file or directory"]);
-    sandbox.ctl(["cat", "-m", ".", "x"]).failed(1, &["expected a manifest", "a directory"]);
+    sandbox
+        .ctl(["ls", "-m", "app.velo", "/etc"])
+        .failed(1, &["expected a path at or below", &tree, "found /etc"]);
+    sandbox.ctl(["ls"]).failed(
+        1,
+        &[
+            "-m FILE",
+            "VELO_MANIFEST",
+            "velo-ctl use",
+            "velo-ctl build-manifest",
+        ],
+    );
+    sandbox
+        .ctl(["ls", "gone.velo:x"])
+        .failed(1, &["gone.velo", "No such file or directory"]);
+    sandbox
+        .ctl(["cat", "-m", ".", "x"])
+        .failed(1, &["expected a manifest", "a directory"]);
     sandbox.write("noise", "not a manifest");
-    sandbox.ctl(["cat", "noise:x"]).failed(1, &["noise", "velo-ctl build-manifest"]);
+    sandbox
+        .ctl(["cat", "noise:x"])
+        .failed(1, &["noise", "velo-ctl build-manifest"]);
 }
 
 #[test]
@@ -158,5 +281,7 @@ fn a_blob_that_is_gone_is_named_with_the_repair() {
     let blob = found[0]["content"].as_str().unwrap().to_owned();
     let hex = blob.strip_prefix("blob:").unwrap();
     fs::remove_file(sandbox.path(format!("store/cas_store/{}/{hex}", &hex[..2]))).unwrap();
-    sandbox.ctl(["cat", "app.velo:README"]).failed(1, &["app.velo:README", &blob, "velo-ctl build-manifest"]);
+    sandbox
+        .ctl(["cat", "app.velo:README"])
+        .failed(1, &["app.velo:README", &blob, "velo-ctl build-manifest"]);
 }

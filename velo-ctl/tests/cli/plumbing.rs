@@ -12,25 +12,45 @@ fn closed_pipe_ends_it_silently() {
     for number in 0..3000 {
         sandbox.write(&format!("tree/{number:060}"), "");
     }
-    sandbox.ctl(["build-manifest", "tree", "-o", "app.velo"]).ok();
-    let mut child = sandbox.ctl_command(["ls", "-l", "app.velo:."]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    sandbox
+        .ctl(["build-manifest", "tree", "-o", "app.velo"])
+        .ok();
+    let mut child = sandbox
+        .ctl_command(["ls", "-l", "app.velo:."])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut first = [0; 10];
     child.stdout.take().unwrap().read_exact(&mut first).unwrap();
     let end = child.wait_with_output().unwrap();
     assert_eq!(end.status.signal(), Some(13), "killed by SIGPIPE, as ls is");
     assert_eq!(end.stderr, b"");
-    let line = format!("trap '' PIPE; {} ls -l app.velo:. | true; exit ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_velo-ctl"));
+    let line = format!(
+        "trap '' PIPE; {} ls -l app.velo:. | true; exit ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_velo-ctl")
+    );
     ended(sandbox.command("bash").args(["-c", &line])).failed(1, &["write error: Broken pipe"]);
-    let line = format!("{} ls -l app.velo:. > /dev/full", env!("CARGO_BIN_EXE_velo-ctl"));
-    ended(sandbox.command("bash").args(["-c", &line])).failed(1, &["write error: No space left on device"]);
+    let line = format!(
+        "{} ls -l app.velo:. > /dev/full",
+        env!("CARGO_BIN_EXE_velo-ctl")
+    );
+    ended(sandbox.command("bash").args(["-c", &line]))
+        .failed(1, &["write error: No space left on device"]);
 }
 
 #[test]
 fn closed_descriptors_do_no_harm() {
     let sandbox = Sandbox::with_tree();
-    let line = format!("{} build-manifest tree -o again.velo <&- >&- 2>&-", env!("CARGO_BIN_EXE_velo-ctl"));
+    let line = format!(
+        "{} build-manifest tree -o again.velo <&- >&- 2>&-",
+        env!("CARGO_BIN_EXE_velo-ctl")
+    );
     ended(sandbox.command("bash").args(["-c", &line]));
-    assert_eq!(std::fs::read(sandbox.path("again.velo")).unwrap(), std::fs::read(sandbox.path("app.velo")).unwrap());
+    assert_eq!(
+        std::fs::read(sandbox.path("again.velo")).unwrap(),
+        std::fs::read(sandbox.path("app.velo")).unwrap()
+    );
 }
 
 #[test]
@@ -38,23 +58,49 @@ fn completions_are_valid_scripts() {
     let sandbox = Sandbox::new();
     for shell in ["bash", "zsh", "fish"] {
         let script = sandbox.ctl(["completions", shell]).ok();
-        assert!(script.contains("build-manifest") && script.contains("velo-ctl"), "{shell}");
-        assert!(!script.contains("__probe"), "{shell} offers a hidden command");
+        assert!(
+            script.contains("build-manifest") && script.contains("velo-ctl"),
+            "{shell}"
+        );
+        assert!(
+            !script.contains("__probe"),
+            "{shell} offers a hidden command"
+        );
     }
     let script = sandbox.ctl(["completions", "bash"]).ok();
     sandbox.write("script", script);
     sandbox.real("bash", ["-n", "script"]).ok();
-    sandbox.real("bash", ["-c", ". ./script && complete -p velo-ctl"]).ok();
+    sandbox
+        .real("bash", ["-c", ". ./script && complete -p velo-ctl"])
+        .ok();
 }
 
 #[test]
 fn help_has_examples_and_exit_status() {
     let sandbox = Sandbox::new();
     let all = sandbox.ctl(["--help"]).ok();
-    assert!(all.contains("Examples:") && all.contains("Exit status"), "{all}");
-    for command in ["build-manifest", "run", "use", "ls", "cat", "stat", "diff", "inspect", "verify", "doctor", "completions"] {
+    assert!(
+        all.contains("Examples:") && all.contains("Exit status"),
+        "{all}"
+    );
+    for command in [
+        "build-manifest",
+        "run",
+        "use",
+        "ls",
+        "cat",
+        "stat",
+        "diff",
+        "inspect",
+        "verify",
+        "doctor",
+        "completions",
+    ] {
         let help = sandbox.ctl([command, "--help"]).ok();
-        assert!(help.contains("Examples:") && help.contains(&format!("velo-ctl {command}")), "{command}: {help}");
+        assert!(
+            help.contains("Examples:") && help.contains(&format!("velo-ctl {command}")),
+            "{command}: {help}"
+        );
         assert!(all.contains(command), "{command} is listed");
     }
 }
@@ -65,7 +111,11 @@ fn wrong_command_lines_are_usage_errors() {
     assert_eq!(sandbox.ctl(["no-such"]).status, Some(2));
     assert_eq!(sandbox.ctl(["cat"]).status, Some(2));
     assert_eq!(sandbox.ctl(["build-manifest", "x"]).status, Some(2));
-    assert_eq!(sandbox.ctl(["run"]).status, Some(125), "run's 2 belongs to the program");
+    assert_eq!(
+        sandbox.ctl(["run"]).status,
+        Some(125),
+        "run's 2 belongs to the program"
+    );
     assert_eq!(sandbox.ctl(["use", "--none", "x"]).status, Some(2));
     assert!(sandbox.ctl(["--version"]).ok().starts_with("velo-ctl "));
 }

@@ -24,7 +24,9 @@ pub struct Ended {
 
 impl Sandbox {
     pub fn new() -> Self {
-        let sandbox = Self { directory: TempDir::with_prefix("velo-ctl-").unwrap() };
+        let sandbox = Self {
+            directory: TempDir::with_prefix("velo-ctl-").unwrap(),
+        };
         // Other users of the machine may pass, as tests of permissions need.
         fs::set_permissions(sandbox.path(""), fs::Permissions::from_mode(0o755)).unwrap();
         sandbox
@@ -34,7 +36,9 @@ impl Sandbox {
     pub fn with_tree() -> Self {
         let sandbox = Self::new();
         sandbox.plant();
-        sandbox.ctl(["build-manifest", "tree", "-o", "app.velo"]).ok();
+        sandbox
+            .ctl(["build-manifest", "tree", "-o", "app.velo"])
+            .ok();
         sandbox
     }
 
@@ -78,11 +82,24 @@ impl Sandbox {
     /// A command in this sandbox, with nothing of the caller's Velo environment.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        for name in ["VELO_MANIFEST", "VELO_VIEW_ROOT", "VELO_STATS", "VELO_STATIC", "VELO_ON_ERROR", "LD_PRELOAD", "NO_COLOR"] {
+        for name in [
+            "VELO_MANIFEST",
+            "VELO_VIEW_ROOT",
+            "VELO_STATS",
+            "VELO_STATIC",
+            "VELO_ON_ERROR",
+            "LD_PRELOAD",
+            "NO_COLOR",
+        ] {
             command.env_remove(name);
         }
-        command.current_dir(self.directory.path()).stdin(Stdio::null());
-        command.env("VELO_ROOT", self.path("store")).env("TZ", "UTC").env("LC_ALL", "C");
+        command
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null());
+        command
+            .env("VELO_ROOT", self.path("store"))
+            .env("TZ", "UTC")
+            .env("LC_ALL", "C");
         command.env("VELO_LIB", self.path("libvelo_fs.so"));
         command
     }
@@ -98,21 +115,34 @@ impl Sandbox {
     }
 
     /// The real command, for comparison.
-    pub fn real<S: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = S>) -> Ended {
+    pub fn real<S: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Ended {
         ended(self.command(program).args(arguments))
     }
 
     /// A library that serves nothing and loads anywhere.
     pub fn empty_library(&self) {
         let source = self.write("empty.c", "");
-        let made = self.command("cc").args(["-shared", "-nostdlib", "-o"]).arg(self.path("libvelo_fs.so")).arg(source).status();
+        let made = self
+            .command("cc")
+            .args(["-shared", "-nostdlib", "-o"])
+            .arg(self.path("libvelo_fs.so"))
+            .arg(source)
+            .status();
         assert!(made.unwrap().success(), "cc made no library");
     }
 }
 
 /// Runs to the end.
 pub fn ended(command: &mut Command) -> Ended {
-    let Output { status, stdout, stderr } = command.output().unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
     Ended {
         status: status.code(),
         out: String::from_utf8_lossy(&stdout).into_owned(),
@@ -124,7 +154,12 @@ impl Ended {
     /// Ended well and said nothing on stderr; what it printed.
     #[track_caller]
     pub fn ok(self) -> String {
-        assert_eq!((self.status, self.err.as_str()), (Some(0), ""), "{}", self.out);
+        assert_eq!(
+            (self.status, self.err.as_str()),
+            (Some(0), ""),
+            "{}",
+            self.out
+        );
         self.out
     }
 
