@@ -101,6 +101,21 @@ impl<'r> Line<'r> {
         self.push(name)
     }
 
+    /// Puts `text` in place of the bytes from `start` to `end`; ENAMETOOLONG, and
+    /// nothing changed, if that does not fit.
+    pub(super) fn replace(&mut self, start: usize, end: usize, text: &[u8]) -> Result<(), Errno> {
+        let rest = self.len.checked_sub(end).ok_or(Errno::ENAMETOOLONG)?;
+        let middle = start + text.len();
+        if start > end || middle + rest >= PATH_MAX_BYTES {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        self.bytes.copy_within(end..self.len, middle);
+        self.len = start;
+        self.push(text)?;
+        self.len = middle + rest;
+        Ok(())
+    }
+
     /// Cuts off the last component and its slash.
     pub(super) fn pop_name(&mut self) {
         self.len = self

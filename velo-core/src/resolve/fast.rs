@@ -1,150 +1,305 @@
 //! The quick way: a lexically normal path is hashed and looked up as a whole.
 //!
 //! A hit is the canonical path of its entry, so no symlink was on the way; if the
-//! entry is public, no permission was either. Answers only what `walk` would
-//! answer, and declines (`None`) whatever needs a closer look.
+//! entry is public, no permission was either. A miss is decided by the nearest
+//! ancestor that exists, and a symlink by putting its target into the path and
+//! looking again. Answers only what `walk` would answer, and declines whatever
+//! needs a closer look.
+//!
+//! Bounded: each look takes at most one hash per component, and links are counted.
 
-use super::credentials::Credentials;
-use super::lexical::{Shape, shape};
-use super::view::{Mount, View};
-use super::{NAME_MAX_BYTES, Options, PathBuffer, Resolution};
+use super::buffer::Line;
+use super::lexical::{Shape, shape_of_target};
+use super::view::Mount;
+use super::{LINKS_MAX, NAME_MAX_BYTES, Options, Outside, PathBuffer, Question, Resolution};
 use crate::errno::Errno;
 
-/// An answer, or a decline.
-type Quick<'r> = Option<Result<Resolution<'r>, Errno>>;
-
-/// Resolves an absolute path.
-#[inline]
-pub(super) fn absolute<'r>(
-    view: &View<'r>,
-    path: &'r [u8],
-    options: Options,
-    credentials: &dyn Credentials,
-) -> Quick<'r> {
-    let Shape::Normal { end, slash } = shape(path) else {
-        return None;
-    };
-    let text = path.get(..end)?;
-    let Some((number, rest)) = view.mount_of_prefix(text) else {
-        return if options.exact {
-            None
-        } else {
-            Some(Ok(Resolution::Outside))
-        };
-    };
-    in_mount(
-        view,
-        number,
-        rest,
-        Last { text, slash },
-        options,
-        credentials,
-    )
+/// What one look at a whole path finds. Fits two registers, because a look is so
+/// short that a detour through memory would be felt.
+#[derive(Clone, Copy)]
+enum Look {
+    Found(u32),
+    /// The last component, of so many bytes, is all that is missing.
+    Absent {
+        parent: u32,
+        name_bytes: u32,
+    },
+    Fails(Errno),
+    /// The path up to `end` is symlink `index`, to be followed; nothing on the way
+    /// to it asks for permission.
+    Link {
+        index: u32,
+        end: u32,
+    },
+    /// Ask the walk.
+    Decline,
 }
 
-/// Resolves a path relative to `directory`, an absolute canonical path.
-#[inline]
-pub(super) fn relative<'r>(
-    view: &View<'r>,
-    directory: &[u8],
-    path: &'r [u8],
-    options: Options,
-    credentials: &dyn Credentials,
-    scratch: &mut PathBuffer,
-) -> Quick<'r> {
-    let Shape::Normal { end, slash } = shape(path) else {
-        return None;
-    };
-    let text = path.get(..end)?;
-    let Some(b'/') = directory.first() else {
-        return Some(Ok(Resolution::Outside));
-    };
-    let (mut joined, _) = scratch.parts();
-    joined
-        .push(directory.strip_suffix(b"/").unwrap_or(directory))
-        .ok()?;
-    joined.push_name(text).ok()?;
-    let Some((number, rest)) = view.mount_of_prefix(joined.as_bytes()) else {
-        return if options.exact {
-            None
-        } else {
-            Some(Ok(Resolution::Outside))
-        };
-    };
-    in_mount(
-        view,
-        number,
-        rest,
-        Last { text, slash },
-        options,
-        credentials,
-    )
-}
-
-/// What the end of the caller's path says.
-struct Last<'r> {
-    /// The path without its trailing slash.
-    text: &'r [u8],
+/// A path of which a look is taken: absolute and normal.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    /// Without a trailing slash.
+    path: &'p [u8],
+    /// Number of the mount that it lies in.
+    mount: usize,
+    /// The part below the mount's root.
+    rest: &'p [u8],
+    /// Whether a slash follows.
     slash: bool,
 }
 
-/// Resolves `path`, relative to the root of a mount and normal.
-#[inline]
-fn in_mount<'r>(
-    view: &View<'r>,
-    number: usize,
-    path: &[u8],
-    last: Last<'r>,
-    options: Options,
-    credentials: &dyn Credentials,
-) -> Quick<'r> {
-    let mount = view.mount(number)?;
-    let needs_dir = last.slash && !options.names_entry;
-    let Some(index) = mount.find(path) else {
-        return absent(mount, number, path, last, credentials);
-    };
-    let kind = mount.kind(index)?;
-    if kind.is_symlink() && (needs_dir || (options.follow_final && !options.names_entry)) {
-        return None;
+impl<'r> Question<'r, '_> {
+    /// Answers for `text`, the question's normal absolute path but for a trailing
+    /// `slash`, of which `rest` lies below the root of `mount`.
+    #[inline(never)]
+    pub(super) fn look_absolute(
+        &self,
+        text: &'r [u8],
+        slash: bool,
+        (mount, rest): (usize, &'r [u8]),
+        outside: &mut dyn Outside,
+        scratch: &'r mut PathBuffer,
+    ) -> Result<Resolution<'r>, Errno> {
+        let place = Place {
+            path: text,
+            mount,
+            rest,
+            slash,
+        };
+        let look = self.look(place);
+        if let Some(answer) = self.answer(look, mount, text, slash) {
+            return answer;
+        }
+        if let Look::Link { index, end } = look {
+            let (mut line, _) = scratch.parts();
+            if line.push(text).is_ok()
+                && let Some(answer) = self.chase(line, mount, index, end, text, slash)
+            {
+                return answer;
+            }
+        }
+        self.walk(outside, scratch)
     }
-    if !kind.is_public() && !credentials.overrides() {
-        return None;
+
+    /// Answers for `text`, the question's normal relative path but for a trailing
+    /// `slash`, seen from `directory`, which is absolute and canonical.
+    #[inline(never)]
+    pub(super) fn look_relative(
+        &self,
+        directory: &[u8],
+        text: &'r [u8],
+        slash: bool,
+        outside: &mut dyn Outside,
+        scratch: &'r mut PathBuffer,
+    ) -> Result<Resolution<'r>, Errno> {
+        let (mut line, _) = scratch.parts();
+        let directory = directory.strip_suffix(b"/").unwrap_or(directory);
+        if line.push(directory).is_err() || line.push_name(text).is_err() {
+            return self.walk(outside, scratch);
+        }
+        let path = line.as_bytes();
+        let Some((mount, rest)) = self.view.mount_of_prefix(path) else {
+            return if self.options.exact {
+                self.walk(outside, scratch)
+            } else {
+                Ok(Resolution::Outside)
+            };
+        };
+        let look = self.look(Place {
+            path,
+            mount,
+            rest,
+            slash,
+        });
+        if let Some(answer) = self.answer(look, mount, text, slash) {
+            return answer;
+        }
+        if let Look::Link { index, end } = look
+            && let Some(answer) = self.chase(line, mount, index, end, text, slash)
+        {
+            return answer;
+        }
+        self.walk(outside, scratch)
     }
-    if needs_dir && !kind.is_dir() {
-        return Some(Err(Errno::ENOTDIR));
+
+    /// What a look means, if it means anything; `tail` ends in the last component.
+    #[inline(always)]
+    fn answer(
+        &self,
+        look: Look,
+        mount: usize,
+        tail: &'r [u8],
+        slash: bool,
+    ) -> Option<Result<Resolution<'r>, Errno>> {
+        match look {
+            Look::Found(index) => Some(Ok(Resolution::Found { mount, index })),
+            Look::Absent { parent, name_bytes } => {
+                let start = tail.len().checked_sub(name_bytes as usize)?;
+                let name = tail.get(start..)?;
+                Some(Ok(Resolution::Absent {
+                    mount,
+                    parent,
+                    name,
+                    slash,
+                }))
+            }
+            Look::Fails(errno) => Some(Err(errno)),
+            Look::Link { .. } | Look::Decline => None,
+        }
     }
-    Some(Ok(Resolution::Found {
-        mount: number,
-        index,
-    }))
+
+    /// Looks the whole path up.
+    #[inline]
+    fn look(&self, place: Place<'_>) -> Look {
+        let Some(mount) = self.view.mount(place.mount) else {
+            return Look::Decline;
+        };
+        let Some(index) = mount.find(place.rest) else {
+            return self.look_above(mount, place);
+        };
+        let Some(kind) = mount.kind(index) else {
+            return Look::Decline;
+        };
+        if !kind.is_public() && !self.credentials.overrides() {
+            return Look::Decline;
+        }
+        let Options {
+            follow_final,
+            names_entry,
+            ..
+        } = self.options;
+        let needs_dir = place.slash && !names_entry;
+        if kind.is_symlink() && (needs_dir || (follow_final && !names_entry)) {
+            return link(index, place.path.len());
+        }
+        if needs_dir && !kind.is_dir() {
+            return Look::Fails(Errno::ENOTDIR);
+        }
+        Look::Found(index)
+    }
+
+    /// Looks for the nearest ancestor of a path that has no entry.
+    #[inline(never)]
+    fn look_above(&self, mount: &Mount<'_>, place: Place<'_>) -> Look {
+        let mut missing = place.rest;
+        // Each round is one component shorter, and the root always exists.
+        loop {
+            let slash = missing.iter().rposition(|&byte| byte == b'/');
+            let above = missing.get(..slash.unwrap_or(0)).unwrap_or_default();
+            let name_bytes = missing.len() - slash.map_or(0, |slash| slash + 1);
+            let Some(index) = mount.find(above) else {
+                if above.is_empty() {
+                    return Look::Decline;
+                }
+                missing = above;
+                continue;
+            };
+            let Some(kind) = mount.kind(index) else {
+                return Look::Decline;
+            };
+            if !kind.is_public() && !self.credentials.overrides() {
+                return Look::Decline;
+            }
+            if kind.is_symlink() {
+                return link(index, place.path.len() - place.rest.len() + above.len());
+            }
+            return if !kind.is_dir() {
+                Look::Fails(Errno::ENOTDIR)
+            } else if name_bytes > NAME_MAX_BYTES {
+                Look::Fails(Errno::ENAMETOOLONG)
+            } else if missing.len() == place.rest.len() {
+                Look::Absent {
+                    parent: index,
+                    name_bytes: name_bytes as u32,
+                }
+            } else if self.view.nested() {
+                // Another mount may stand further down.
+                Look::Decline
+            } else {
+                Look::Fails(Errno::ENOENT)
+            };
+        }
+    }
+
+    /// Follows the symlink that `line` is up to `end`, and all that come after it.
+    #[inline(never)]
+    fn chase(
+        &self,
+        mut line: Line<'_>,
+        mut mount: usize,
+        mut index: u32,
+        mut end: u32,
+        mut tail: &'r [u8],
+        mut slash: bool,
+    ) -> Option<Result<Resolution<'r>, Errno>> {
+        for _ in 0..LINKS_MAX {
+            let served = self.view.mount(mount)?;
+            let is_last = end as usize == line.len();
+            let link_path = line.as_bytes().get(..end as usize)?;
+            let (start, text) = splice(link_path, served.path().len(), served.target(index)?)?;
+            let Shape::Normal {
+                end: text_bytes,
+                slash: text_slash,
+            } = shape_of_target(text)
+            else {
+                return None;
+            };
+            let text = text.get(..text_bytes)?;
+            if text.is_empty() {
+                return None;
+            }
+            line.replace(start, end as usize, text).ok()?;
+            if is_last {
+                tail = text;
+                slash |= text_slash;
+            }
+            let path = line.as_bytes();
+            let (number, rest) = self.view.mount_of_prefix(path)?;
+            mount = number;
+            let look = self.look(Place {
+                path,
+                mount,
+                rest,
+                slash,
+            });
+            let Look::Link {
+                index: next,
+                end: until,
+            } = look
+            else {
+                return self.answer(look, mount, tail, slash);
+            };
+            (index, end) = (next, until);
+        }
+        None
+    }
 }
 
-/// A path that has no entry: if its directory has one, only the name is missing.
+/// A symlink to follow, with the bytes of its path.
 #[inline]
-fn absent<'r>(
-    mount: &Mount<'_>,
-    number: usize,
-    path: &[u8],
-    last: Last<'r>,
-    credentials: &dyn Credentials,
-) -> Quick<'r> {
-    let (directory, name_bytes) = match path.iter().rposition(|&byte| byte == b'/') {
-        Some(slash) => (path.get(..slash)?, path.len() - slash - 1),
-        None => (&[][..], path.len()),
-    };
-    let parent = mount.find(directory)?;
-    let kind = mount.kind(parent)?;
-    if !kind.is_dir() || !(kind.is_public() || credentials.overrides()) {
-        return None;
+fn link(index: u32, end: usize) -> Look {
+    // Paths are shorter than `PATH_MAX_BYTES`.
+    u32::try_from(end).map_or(Look::Decline, |end| Look::Link { index, end })
+}
+
+/// Where in the path of a symlink its target goes, and what of the target goes
+/// there: each leading `..` takes a directory from the path instead, which is
+/// exact because the path is canonical up to the link's name. Not above `top`, the
+/// bytes of the mount's root: who leaves a mount walks.
+fn splice<'r>(path: &[u8], top: usize, target: &'r [u8]) -> Option<(usize, &'r [u8])> {
+    if target.first() == Some(&b'/') {
+        return Some((0, target));
     }
-    if name_bytes > NAME_MAX_BYTES {
-        return Some(Err(Errno::ENAMETOOLONG));
+    // The slash before the last component.
+    let slash_before = |end: usize| path.get(..end)?.iter().rposition(|&byte| byte == b'/');
+    let mut slash = slash_before(path.len())?;
+    let mut text = target;
+    while let [b'.', b'.', b'/', rest @ ..] = text {
+        if slash <= top {
+            return None;
+        }
+        slash = slash_before(slash)?;
+        text = rest;
     }
-    let name = last.text.get(last.text.len().checked_sub(name_bytes)?..)?;
-    Some(Ok(Resolution::Absent {
-        mount: number,
-        parent,
-        name,
-        slash: last.slash,
-    }))
+    Some((slash + 1, text))
 }

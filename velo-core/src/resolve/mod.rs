@@ -37,6 +37,7 @@ pub use view::{Mount, View, ViewError};
 
 use crate::errno::Errno;
 use core::ffi::CStr;
+use lexical::{Shape, shape};
 use walk::Walk;
 
 /// Bytes of the longest path with its NUL: a string of this many bytes fails.
@@ -161,29 +162,50 @@ pub fn resolve<'r>(
     if path.len() >= PATH_MAX_BYTES {
         return Err(Errno::ENAMETOOLONG);
     }
-    let quick = match (path.first(), base) {
-        (Some(b'/'), _) => fast::absolute(view, path, options, credentials),
-        (Some(_), Base::Cwd(directory) | Base::Dir(directory)) => {
-            fast::relative(view, directory, path, options, credentials, scratch)
-        }
-        _ => None,
+    let question = Question {
+        view,
+        base,
+        path,
+        options,
+        credentials,
     };
-    match quick {
-        Some(answer) => answer,
-        None => slowly(view, base, path, options, credentials, outside, scratch),
+    if let Shape::Normal { end, slash } = shape(path)
+        && let Some(text) = path.get(..end)
+    {
+        match (path.first(), base) {
+            (Some(b'/'), _) => match view.mount_of_prefix(text) {
+                Some(found) => {
+                    return question.look_absolute(text, slash, found, outside, scratch);
+                }
+                None if !options.exact => return Ok(Resolution::Outside),
+                None => {}
+            },
+            (Some(_), Base::Cwd(directory) | Base::Dir(directory)) => {
+                return question.look_relative(directory, text, slash, outside, scratch);
+            }
+            _ => {}
+        }
     }
+    question.walk(outside, scratch)
 }
 
-/// The rest of [`resolve`], kept out of the way of what is quick.
-#[inline(never)]
-fn slowly<'r>(
-    view: &View<'r>,
+/// What is asked, and by whom.
+struct Question<'r, 'c> {
+    view: &'c View<'r>,
     base: Base<'r>,
     path: &'r [u8],
     options: Options,
-    credentials: &dyn Credentials,
-    outside: &mut dyn Outside,
-    scratch: &'r mut PathBuffer,
-) -> Result<Resolution<'r>, Errno> {
-    Walk::new(view, options, credentials, outside, scratch).run(base, path)
+    credentials: &'c dyn Credentials,
+}
+
+impl<'r> Question<'r, '_> {
+    /// Answers component by component. Kept out of the way of what is quick.
+    #[inline(never)]
+    fn walk(
+        &self,
+        outside: &mut dyn Outside,
+        scratch: &'r mut PathBuffer,
+    ) -> Result<Resolution<'r>, Errno> {
+        Walk::new(self, outside, scratch).run(self.base, self.path)
+    }
 }

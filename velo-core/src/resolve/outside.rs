@@ -66,6 +66,7 @@ impl<'r> Walk<'r, '_> {
             Ok(target) if self.follows(part) => {
                 // Its directory was searched just now.
                 self.certain = true;
+                self.links_outside = true;
                 self.follow(target, part).map(|()| None)
             }
             _ => Ok(Some(End::Outside(Some(part)))),

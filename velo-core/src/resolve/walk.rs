@@ -11,7 +11,7 @@ use super::credentials::Credentials;
 use super::pending::{Part, Pending};
 use super::tree::Kind;
 use super::view::View;
-use super::{Base, LINKS_MAX, NAME_MAX_BYTES, Options, Outside, PathBuffer, Resolution};
+use super::{Base, LINKS_MAX, NAME_MAX_BYTES, Options, Outside, PathBuffer, Question, Resolution};
 use crate::errno::Errno;
 use core::ffi::CStr;
 
@@ -65,6 +65,8 @@ pub(super) struct Walk<'r, 'c> {
     pub(super) at: Line<'r>,
     pub(super) link_texts: LinkTexts<'r>,
     links: usize,
+    /// Whether a symlink outside was followed.
+    pub(super) links_outside: bool,
     /// A slash followed the last component, so the answer must be a directory.
     must_be_dir: bool,
     /// Something served was stepped on: with the caller's own arguments the kernel
@@ -78,23 +80,22 @@ pub(super) struct Walk<'r, 'c> {
 
 impl<'r, 'c> Walk<'r, 'c> {
     pub(super) fn new(
-        view: &'c View<'r>,
-        options: Options,
-        credentials: &'c dyn Credentials,
+        question: &Question<'r, 'c>,
         outside: &'c mut dyn Outside,
         scratch: &'r mut PathBuffer,
     ) -> Self {
         let (at, link_texts) = scratch.parts();
         Self {
-            view,
-            options,
-            credentials,
+            view: question.view,
+            options: question.options,
+            credentials: question.credentials,
             outside,
             pending: Pending::new(),
             here: Here::Outside,
             at,
             link_texts,
             links: 0,
+            links_outside: false,
             must_be_dir: false,
             touched: false,
             certain: true,
@@ -441,6 +442,24 @@ impl<'r, 'c> Walk<'r, 'c> {
             End::Outside(_) if !self.touched => return Ok(Resolution::Outside),
             End::Outside(part) => part,
         };
+        let spelled = self.spell_rest(part);
+        // What was read outside may be longer than the kernel would ever see it:
+        // as with the memory for link texts, that much of it is a loop.
+        spelled.map_err(|errno| {
+            if self.links_outside {
+                Errno::ELOOP
+            } else {
+                errno
+            }
+        })?;
+        let path = self.at.into_bytes_with_nul().ok_or(Errno::ENAMETOOLONG)?;
+        CStr::from_bytes_with_nul(path)
+            .map(Resolution::Rewritten)
+            .map_err(|_| Errno::ENOENT)
+    }
+
+    /// Appends to `at` all that is left to the kernel.
+    fn spell_rest(&mut self, part: Option<Part<'r>>) -> Result<(), Errno> {
         match part {
             Some(part) => {
                 self.at.push_name(part.name)?;
@@ -450,15 +469,12 @@ impl<'r, 'c> Walk<'r, 'c> {
                 if self.must_be_dir || (part.last && part.slash) {
                     self.at.push(b"/")?;
                 }
+                Ok(())
             }
             // The last component was `..`: keep it from being taken for a name.
-            None if self.options.names_entry => self.at.push(b"/.")?,
-            None if self.at.len() == 0 => self.at.push(b"/")?,
-            None => {}
+            None if self.options.names_entry => self.at.push(b"/."),
+            None if self.at.len() == 0 => self.at.push(b"/"),
+            None => Ok(()),
         }
-        let path = self.at.into_bytes_with_nul().ok_or(Errno::ENAMETOOLONG)?;
-        CStr::from_bytes_with_nul(path)
-            .map(Resolution::Rewritten)
-            .map_err(|_| Errno::ENOENT)
     }
 }
