@@ -90,9 +90,11 @@ impl Manifest<'_> {
     }
 
     /// `path` without the node's name at its end.
-    #[inline]
+    #[inline(always)]
     fn without_name<'p>(&self, path: &'p [u8], node: &Node) -> Option<&'p [u8]> {
-        path.strip_suffix(self.name_of(node)?)
+        let name = self.name_of(node)?;
+        let (before, end) = path.split_at_checked(path.len().checked_sub(name.len())?)?;
+        same(end, name).then_some(before)
     }
 
     /// The child of directory `dir` that is called `name`.
@@ -124,4 +126,27 @@ impl Manifest<'_> {
         }
         Some(at)
     }
+}
+
+/// Whether two strings of one length are equal. Names are short, and a call of the C
+/// library's `memcmp` for each costs more than the comparison.
+#[inline(always)]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    if let (Some((a_first, a_last)), Some((b_first, b_last))) = (ends::<8>(a), ends::<8>(b)) {
+        let first = u64::from_le_bytes(*a_first) ^ u64::from_le_bytes(*b_first);
+        let last = u64::from_le_bytes(*a_last) ^ u64::from_le_bytes(*b_last);
+        return first | last == 0 && (a.len() <= 16 || a == b);
+    }
+    if let (Some((a_first, a_last)), Some((b_first, b_last))) = (ends::<4>(a), ends::<4>(b)) {
+        let first = u32::from_le_bytes(*a_first) ^ u32::from_le_bytes(*b_first);
+        let last = u32::from_le_bytes(*a_last) ^ u32::from_le_bytes(*b_last);
+        return first | last == 0;
+    }
+    a.iter().zip(b).all(|(a, b)| a == b)
+}
+
+/// The first and the last `N` bytes, which may overlap.
+#[inline(always)]
+fn ends<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+    Some((bytes.first_chunk()?, bytes.last_chunk()?))
 }
