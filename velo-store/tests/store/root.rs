@@ -206,7 +206,7 @@ fn leftovers_are_removed_when_they_are_old_and_nobody_holds_them() {
 #[test]
 fn a_deep_read_only_leftover_is_removed_by_an_ordinary_user() {
     let place = in_memory();
-    std::fs::set_permissions(&place, Permissions::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(place.path(), Permissions::from_mode(0o777)).unwrap();
     as_ordinary_user(|| {
         let store = Store::open_or_create(&place.path().join("root")).unwrap();
         let top = store.root().join("views/.velo-tmp-1-1-1");

@@ -265,7 +265,10 @@ fn a_view_whose_root_was_changed_is_replaced() {
             std::fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
             match damage {
                 "stray" => drop(file(root.join("stray"), b"")),
-                _ => std::fs::remove_dir_all(&root).unwrap(),
+                _ => {
+                    std::fs::set_permissions(&view, Permissions::from_mode(0o755)).unwrap();
+                    std::fs::rename(&root, view.join("gone")).unwrap();
+                }
             }
             assert!(store.ensure_view(&manifest).unwrap().built, "{damage}");
             check_view(store, &bytes, &view);

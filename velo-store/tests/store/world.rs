@@ -19,23 +19,52 @@ pub fn skip(why: &str) {
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
+/// A temporary directory that is removed with all that is in it: views are read-only, so
+/// an ordinary user must allow that first.
+pub struct Place(TempDir);
+
+impl Place {
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        make_removable(self.path());
+    }
+}
+
+fn make_removable(directory: &Path) {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            // What cannot be changed is somebody else's or gone; removing it will tell.
+            let _changed = std::fs::set_permissions(entry.path(), Permissions::from_mode(0o755));
+            make_removable(&entry.path());
+        }
+    }
+}
+
 /// An empty directory in memory that every user may enter.
-pub fn in_memory() -> TempDir {
+pub fn in_memory() -> Place {
     directory_in(Path::new("/dev/shm"))
 }
 
 /// An empty directory in the usual place for temporary files, often on a disk.
-pub fn on_disk() -> TempDir {
+pub fn on_disk() -> Place {
     directory_in(&std::env::temp_dir())
 }
 
-pub fn directory_in(parent: &Path) -> TempDir {
+pub fn directory_in(parent: &Path) -> Place {
     let directory = tempfile::Builder::new()
         .prefix("velo-store-test-")
         .tempdir_in(parent)
         .unwrap();
     std::fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
-    directory
+    Place(directory)
 }
 
 /// Runs `test` on a store in memory and on one on disk; each gets an empty directory
