@@ -5,11 +5,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
+use velo_core::manifest::Manifest;
 use velo_core::store_layout::manifest_suffix;
 use velo_store::Store;
 
 use crate::adapters;
-use crate::assemble;
+use crate::assemble::{self, Parts};
+use crate::attributes::{self, Attributes};
 use crate::cache::{About, Cache, Fingerprint, encode, save};
 use crate::error::{IndexError, Troubles};
 use crate::ingest::{Counts, Ingest};
@@ -129,6 +131,7 @@ struct Job<'a> {
 struct Try {
     began: SystemTime,
     tree: Tree,
+    attributes: Attributes,
     troubles: Troubles,
     summary: Summary,
     /// The scan was complete, so the content was read too.
@@ -153,7 +156,7 @@ impl Job<'_> {
             threads,
             progress: self.progress,
         };
-        let Scanned { mut tree, entries, unchanged, mounts, skipped, mut troubles } =
+        let Scanned { tree, entries, unchanged, mounts, skipped, mut troubles } =
             scan.run(self.source.stat);
         let mut summary = Summary { entries, scan_ms: ms(clock), ..Summary::default() };
         for path in mounts {
@@ -164,36 +167,54 @@ impl Job<'_> {
             let path = path.display();
             summary.warnings.push(format!("{path}: left out, a manifest cannot hold it"));
         }
-        if troubles.fatal.is_some() || !troubles.special.is_empty() {
+        if troubles.is_hopeless() {
             troubles.into_result()?;
             troubles = Troubles::default();
         }
-        if !troubles.changed.is_empty() {
-            return Ok(Try { began, tree, troubles, summary, ingested: false, manifest: None });
+        let mut done = Try {
+            began,
+            tree,
+            attributes: Attributes::new(),
+            troubles,
+            summary,
+            ingested: false,
+            manifest: None,
+        };
+        if done.troubles.changed.is_empty() {
+            self.ingest(&mut done, unchanged);
+            if unchanged {
+                done.manifest = cache.and_then(|cache| self.last_manifest(cache));
+            }
         }
+        Ok(done)
+    }
+
+    /// Takes in the content and the attributes.
+    fn ingest(&self, done: &mut Try, unchanged: bool) {
         let clock = Instant::now();
-        let counts = if unchanged {
-            Counts::default()
-        } else {
+        let mut counts = Counts::default();
+        if !unchanged {
             let ingest = Ingest {
                 source: &self.source.path,
                 root: &self.source.root,
                 store: self.store,
                 xattrs: self.options.xattrs,
-                threads,
+                threads: self.options.threads(),
                 progress: self.progress,
             };
-            ingest.run(&mut tree, &mut troubles)
-        };
-        summary.ingest_ms = ms(clock);
-        summary.count(&tree, counts);
-        let manifest = if unchanged { cache.and_then(|cache| self.last_manifest(cache)) } else { None };
-        Ok(Try { began, tree, troubles, summary, ingested: true, manifest })
+            counts = ingest.run(&mut done.tree, &mut done.troubles);
+        }
+        let (path, root) = (&self.source.path, &self.source.root);
+        done.attributes = attributes::collect(path, root, &done.tree, &mut done.troubles);
+        done.summary.ingest_ms = ms(clock);
+        done.summary.count(&done.tree, counts);
+        done.ingested = true;
     }
+
     /// Writes the manifest and the stat cache, or says what the tree has that cannot be
     /// indexed; what was read of it is remembered all the same.
     fn finish(&self, done: Try, cache_path: &Path) -> Result<Built, IndexError> {
-        let Try { began, tree, troubles, mut summary, manifest, .. } = done;
+        let Try { began, tree, attributes, troubles, mut summary, manifest, .. } = done;
         let remember = |tree_id| {
             let about = self.about(began, tree_id);
             encode(&tree, summary.entries, &about).is_none_or(|bytes| save(cache_path, &bytes).is_ok())
@@ -205,6 +226,7 @@ impl Job<'_> {
         }
         if let Some(bytes) = manifest {
             summary.unchanged = true;
+            summary.packages = Manifest::open(&bytes).map_or(0, |manifest| manifest.packages().count() as u64);
             return Ok(Built { bytes, summary });
         }
         let clock = Instant::now();
@@ -215,7 +237,18 @@ impl Job<'_> {
             self.options.threads(),
         );
         summary.packages = packages.len() as u64;
-        let bytes = assemble::manifest(&self.source, &tree, &packages, self.options)?;
+        let parts = Parts {
+            mount: &self.source.mount,
+            tree: &tree,
+            entries: summary.entries,
+            attributes,
+            packages,
+            exact: self.options.exact,
+        };
+        let bytes = assemble::manifest(parts).map_err(|error| IndexError::Manifest {
+            path: self.source.path.clone(),
+            error,
+        })?;
         let saved = remember(*blake3::hash(&bytes).as_bytes());
         summary.write_ms = ms(clock);
         if !saved {

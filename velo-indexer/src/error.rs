@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
+use velo_core::manifest::{NAME_BYTES_MAX, PATH_BYTES_MAX};
 
 /// An error of the indexer. The message is one line.
 #[derive(Debug, thiserror::Error)]
@@ -68,10 +69,10 @@ pub enum IndexError {
         /// How often it was tried.
         attempts: u32,
     },
-    /// Names that the format has no room for.
-    #[error("{paths}; a manifest holds names of at most 255 bytes: rename them")]
-    NameTooLong {
-        /// Which.
+    /// Names or paths that the format has no room for.
+    #[error("{paths}; a manifest holds names of at most {NAME_BYTES_MAX} bytes, and paths of at most {PATH_BYTES_MAX} below the source: shorten them")]
+    TooLong {
+        /// Which, and how long.
         paths: Paths,
     },
     /// More entries than an entry number can tell apart.
@@ -115,7 +116,7 @@ pub enum IndexError {
         /// The source.
         path: PathBuf,
         /// Why not.
-        error: String,
+        error: velo_core::manifest::write::WriteError,
     },
 }
 
@@ -190,7 +191,7 @@ pub(crate) struct Troubles {
     pub(crate) special: Paths,
     pub(crate) unreadable: Paths,
     pub(crate) changed: Paths,
-    pub(crate) long_names: Paths,
+    pub(crate) too_long: Paths,
     /// Ends the attempt at once.
     pub(crate) fatal: Option<IndexError>,
 }
@@ -200,7 +201,7 @@ impl Troubles {
         self.special.merge(other.special);
         self.unreadable.merge(other.unreadable);
         self.changed.merge(other.changed);
-        self.long_names.merge(other.long_names);
+        self.too_long.merge(other.too_long);
         if self.fatal.is_none() {
             self.fatal = other.fatal;
         }
@@ -220,6 +221,12 @@ impl Troubles {
         }
     }
 
+    /// Whether reading the content can be spared: there will be no manifest, and what is
+    /// in the way is known already.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.fatal.is_some() || !self.special.is_empty() || !self.too_long.is_empty()
+    }
+
     /// The error of what cannot be mended by trying again, if any.
     pub(crate) fn into_result(self) -> Result<(), IndexError> {
         if let Some(fatal) = self.fatal {
@@ -228,8 +235,8 @@ impl Troubles {
         if !self.special.is_empty() {
             return Err(IndexError::Special { paths: self.special.into_first() });
         }
-        if !self.long_names.is_empty() {
-            return Err(IndexError::NameTooLong { paths: self.long_names.into_first() });
+        if !self.too_long.is_empty() {
+            return Err(IndexError::TooLong { paths: self.too_long.into_first() });
         }
         if !self.unreadable.is_empty() {
             return Err(IndexError::Unreadable { paths: self.unreadable.into_first() });

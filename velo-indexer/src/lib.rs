@@ -15,6 +15,7 @@
 
 mod adapters;
 mod assemble;
+mod attributes;
 mod build;
 mod cache;
 mod crew;

@@ -5,18 +5,10 @@ use std::ffi::CStr;
 use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp, statx};
+pub(crate) use velo_core::manifest::Time;
 
-/// Seconds and nanoseconds since the epoch.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
-pub(crate) struct Time {
-    pub(crate) sec: i64,
-    pub(crate) nsec: u32,
-}
-
-impl From<StatxTimestamp> for Time {
-    fn from(time: StatxTimestamp) -> Self {
-        Self { sec: time.tv_sec, nsec: time.tv_nsec }
-    }
+fn time(time: StatxTimestamp) -> Time {
+    Time { sec: time.tv_sec, nsec: time.tv_nsec }
 }
 
 /// The metadata of one entry.
@@ -36,11 +28,12 @@ pub(crate) struct Stat {
     pub(crate) nlink: u32,
 }
 
-/// Times that only an exact manifest records.
+/// What only an exact manifest records.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) struct ExtraTimes {
+pub(crate) struct Extra {
     pub(crate) atime: Time,
     pub(crate) btime: Option<Time>,
+    pub(crate) blksize: u32,
 }
 
 impl Stat {
@@ -73,7 +66,7 @@ pub(crate) fn look(
     directory: impl AsFd,
     name: &CStr,
     exact: bool,
-) -> rustix::io::Result<(Stat, ExtraTimes)> {
+) -> rustix::io::Result<(Stat, Extra)> {
     let wanted = StatxFlags::BASIC_STATS.difference(StatxFlags::ATIME);
     let wanted =
         if exact { wanted | StatxFlags::ATIME | StatxFlags::BTIME } else { wanted };
@@ -84,23 +77,24 @@ pub(crate) fn look(
     statx(directory, name, flags, wanted).map(|found| convert(&found))
 }
 
-fn convert(found: &Statx) -> (Stat, ExtraTimes) {
+fn convert(found: &Statx) -> (Stat, Extra) {
     let stat = Stat {
         ino: found.stx_ino,
         dev: u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor),
         size: found.stx_size,
         blocks: found.stx_blocks,
-        mtime: found.stx_mtime.into(),
-        ctime: found.stx_ctime.into(),
+        mtime: time(found.stx_mtime),
+        ctime: time(found.stx_ctime),
         mode: u32::from(found.stx_mode),
         uid: found.stx_uid,
         gid: found.stx_gid,
         nlink: found.stx_nlink,
     };
     let born = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
-    let extra = ExtraTimes {
-        atime: found.stx_atime.into(),
-        btime: born.then(|| found.stx_btime.into()),
+    let extra = Extra {
+        atime: time(found.stx_atime),
+        btime: born.then(|| time(found.stx_btime)),
+        blksize: found.stx_blksize,
     };
     (stat, extra)
 }

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::stat::{ExtraTimes, Stat};
+use crate::stat::{Extra, Stat};
 
 /// The source itself.
 pub(crate) const ROOT: u32 = 0;
@@ -85,7 +85,7 @@ pub(crate) struct Directory {
     /// Name in the parent; of the root: empty.
     pub(crate) name: Box<[u8]>,
     pub(crate) stat: Stat,
-    pub(crate) extra: ExtraTimes,
+    pub(crate) extra: Extra,
     pub(crate) facts: Facts,
     /// Names of the entries, each closed by a NUL.
     pub(crate) names: Arc<Vec<u8>>,
@@ -94,7 +94,7 @@ pub(crate) struct Directory {
     /// Sorted by name.
     pub(crate) entries: Vec<Entry>,
     /// Of an exact scan: one for each entry. Else empty.
-    pub(crate) extras: Vec<ExtraTimes>,
+    pub(crate) extras: Vec<Extra>,
 }
 
 impl Directory {

@@ -74,7 +74,8 @@ pub(crate) fn find(tree: &Tree, root_name: &[u8], store: &Store, threads: usize)
     });
     let mut packages: Vec<Package> = found.into_iter().flatten().collect();
     packages.sort();
-    packages.dedup();
+    // Copies that differ, say because one was patched: the list has room for one.
+    packages.dedup_by(|next, kept| (&next.name, &next.version) == (&kept.name, &kept.version));
     packages
 }
 

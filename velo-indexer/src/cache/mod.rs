@@ -83,11 +83,6 @@ impl Cache {
         (self.header.tree != [0; 32]).then_some((self.header.fingerprint, self.header.tree))
     }
 
-    /// Number of entries, the root included.
-    pub(crate) fn entry_count(&self) -> u32 {
-        self.header.entries
-    }
-
     pub(crate) fn known(&self, index: u32) -> Option<Known> {
         let record = self.record(index)?;
         Some(Known {

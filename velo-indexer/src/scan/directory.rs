@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::fs::{FileType, OFlags, readlinkat};
 use rustix::io::Errno;
 use velo_core::id::ContentHash;
+use velo_core::manifest::PATH_BYTES_MAX;
 
 use super::listing::{Listing, Slot, list};
 use super::pseudo::pseudo_file_system;
 use super::{Shared, open_below, open_reading};
 use crate::cache::{Cache, Known, fact};
 use crate::error::{IndexError, Troubles};
-use crate::stat::{ExtraTimes, look};
+use crate::stat::{Extra, look};
 use crate::tree::{Content, Directory, Entry, Facts, ROOT};
 use crate::{stat::Stat, xattr};
 
@@ -27,9 +28,20 @@ const PIECE_ENTRIES: usize = 2048;
 /// Something to do.
 pub(super) enum Task<'a> {
     /// List directory `id` and look at its entries.
-    List { id: u32, above: Option<Above<'a>>, parent_dev: u64, cached: Option<u32> },
+    List(List<'a>),
     /// Look at some of the entries of a large directory.
     Look { open: Arc<Open<'a>>, range: Range<usize> },
+}
+
+/// A directory to list.
+pub(super) struct List<'a> {
+    id: u32,
+    /// Bytes of its path below the source.
+    path_bytes: usize,
+    above: Option<Above<'a>>,
+    parent_dev: u64,
+    /// Entry in the stat cache.
+    cached: Option<u32>,
 }
 
 /// Where to find a directory: in `parent`, under the name in its slot.
@@ -41,6 +53,7 @@ pub(super) struct Above<'a> {
 /// A listed directory that is held open for its subdirectories.
 pub(super) struct Open<'a> {
     id: u32,
+    path_bytes: usize,
     dev: u64,
     fd: OwnedFd,
     names: Arc<Vec<u8>>,
@@ -59,7 +72,7 @@ impl Drop for Open<'_> {
 pub(super) struct Head {
     pub(super) id: u32,
     pub(super) stat: Stat,
-    pub(super) extra: ExtraTimes,
+    pub(super) extra: Extra,
     pub(super) facts: Facts,
     pub(super) names: Arc<Vec<u8>>,
 }
@@ -69,7 +82,7 @@ pub(super) struct Piece {
     pub(super) id: u32,
     pub(super) start: usize,
     entries: Vec<Entry>,
-    extras: Vec<ExtraTimes>,
+    extras: Vec<Extra>,
     targets: Vec<u8>,
 }
 
@@ -116,7 +129,7 @@ pub(super) struct Found {
 
 impl Task<'_> {
     pub(super) fn root() -> Self {
-        Self::List { id: ROOT, above: None, parent_dev: 0, cached: Some(0) }
+        Self::List(List { id: ROOT, path_bytes: 0, above: None, parent_dev: 0, cached: Some(0) })
     }
 }
 
@@ -137,9 +150,7 @@ impl<'s, 'a> Worker<'s, 'a> {
                 continue;
             }
             match task {
-                Task::List { id, above, parent_dev, cached } => {
-                    self.list(id, above, parent_dev, cached);
-                }
+                Task::List(task) => self.list(task),
                 Task::Look { open, range } => self.look(&open, range),
             }
             if self.found.troubles.fatal.is_some() {
@@ -149,8 +160,9 @@ impl<'s, 'a> Worker<'s, 'a> {
         self.found
     }
 
-    fn list(&mut self, id: u32, above: Option<Above<'a>>, parent_dev: u64, cached: Option<u32>) {
+    fn list(&mut self, task: List<'a>) {
         let shared = self.shared;
+        let List { id, path_bytes, above, parent_dev, cached } = task;
         let opened = match &above {
             Some(Above { parent, slot }) => match parent.slots.get(*slot) {
                 Some(slot) => {
@@ -179,7 +191,7 @@ impl<'s, 'a> Worker<'s, 'a> {
         if id == ROOT || listing.stat.dev != parent_dev {
             self.check_mount(id, &fd);
         }
-        self.take_listing(id, fd, listing, cached);
+        self.take_listing(id, path_bytes, fd, listing, cached);
     }
 
     /// Another file system begins here.
@@ -192,12 +204,19 @@ impl<'s, 'a> Worker<'s, 'a> {
         }
     }
 
-    fn take_listing(&mut self, id: u32, fd: OwnedFd, listing: Listing, cached: Option<u32>) {
+    fn take_listing(
+        &mut self,
+        id: u32,
+        path_bytes: usize,
+        fd: OwnedFd,
+        listing: Listing,
+        cached: Option<u32>,
+    ) {
         let shared = self.shared;
         let Listing { stat, extra, names, slots, too_long } = listing;
         for name in too_long {
             let why = format!("a name of {} bytes", name.len());
-            self.found.troubles.long_names.add(shared.full_path(id, &name), why);
+            self.found.troubles.too_long.add(shared.full_path(id, &name), why);
         }
         if let Err(error) = shared.count(slots.len() as u64) {
             self.found.troubles.fatal = Some(error);
@@ -211,8 +230,9 @@ impl<'s, 'a> Worker<'s, 'a> {
             return;
         }
         shared.open.fetch_add(1, Ordering::Relaxed);
+        let dev = stat.dev;
         let open =
-            Arc::new(Open { id, dev: stat.dev, fd, names, slots, cached, held: shared.open });
+            Arc::new(Open { id, path_bytes, dev, fd, names, slots, cached, held: shared.open });
         let count = open.slots.len();
         for start in (PIECE_ENTRIES..count).step_by(PIECE_ENTRIES) {
             let range = start..count.min(start + PIECE_ENTRIES);
@@ -240,7 +260,7 @@ impl<'s, 'a> Worker<'s, 'a> {
             return Facts::default();
         }
         match known {
-            Some(known) if known.facts & fact::XATTRS_KNOWN != 0 => facts_of(&known),
+            Some(known) if known.facts & fact::XATTRS_KNOWN != 0 => self.facts_of(&known),
             _ => {
                 let mut facts = Facts::default();
                 match xattr::any(fd) {
@@ -268,9 +288,15 @@ impl<'s, 'a> Worker<'s, 'a> {
         let mut subdirectories = Vec::new();
         for (position, slot) in range.zip(slots) {
             let name = slot.name(&open.names);
+            let path_bytes = open.path_bytes + usize::from(open.path_bytes > 0) + name.len();
+            if path_bytes > PATH_BYTES_MAX {
+                let path = shared.full_path(open.id, name);
+                self.found.troubles.too_long.add(path, format!("a path of {path_bytes} bytes"));
+                continue;
+            }
             let cached = guide.as_mut().and_then(|guide| guide.find(name));
             let mut kind = slot.kind;
-            let mut found = (Stat::default(), ExtraTimes::default());
+            let mut found = (Stat::default(), Extra::default());
             if !kind.is_dir() {
                 found = match look(&open.fd, slot.c_name(&open.names), shared.scan.exact) {
                     Ok(found) => found,
@@ -317,12 +343,20 @@ impl<'s, 'a> Worker<'s, 'a> {
             known.hash != [0; 32] && scan.store.contains(&ContentHash::from_bytes(known.hash))
         };
         match known.filter(complete).filter(present) {
-            Some(known) => Content::File { hash: known.hash, facts: facts_of(&known) },
+            Some(known) => Content::File { hash: known.hash, facts: self.facts_of(&known) },
             None => {
                 self.found.changed = true;
                 Content::Unread
             }
         }
+    }
+
+    fn facts_of(&self, known: &Known) -> Facts {
+        let mut facts = Facts((known.facts & 0xff) as u8);
+        if !self.shared.scan.xattrs {
+            facts.set(Facts::XATTRS, false);
+        }
+        facts
     }
 
     fn target(
@@ -399,12 +433,14 @@ impl<'s, 'a> Worker<'s, 'a> {
                 entry.content = Content::Directory(id);
             }
             let above = Above { parent: Arc::clone(open), slot: *slot };
-            self.own.push(Task::List {
+            let name_bytes = open.slots.get(*slot).map_or(0, |slot| usize::from(slot.name_bytes));
+            self.own.push(Task::List(List {
                 id,
+                path_bytes: open.path_bytes + usize::from(open.path_bytes > 0) + name_bytes,
                 above: within_budget.then_some(above),
                 parent_dev: open.dev,
                 cached: *cached,
-            });
+            }));
         }
     }
 
@@ -412,10 +448,6 @@ impl<'s, 'a> Worker<'s, 'a> {
         self.found.changed = true;
         self.found.troubles.file(action, self.shared.full_path(id, name), errno);
     }
-}
-
-fn facts_of(known: &Known) -> Facts {
-    Facts((known.facts & 0xff) as u8)
 }
 
 /// Walks the cached children of a directory beside the real ones, both in order.

@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use rustix::fs::{FileType, RawDir, SeekFrom, seek};
 use rustix::io::{Errno, Result};
+use velo_core::manifest::NAME_BYTES_MAX;
 
-use crate::stat::{ExtraTimes, Stat, look};
+use crate::stat::{Extra, Stat, look};
 
 /// Bytes asked of the kernel at once.
 const BUFFER_BYTES: usize = 64 << 10;
 /// How often a directory that changes while it is listed is tried, with pauses of
 /// 1 and 4 ms.
 const ATTEMPTS: u32 = 3;
-/// Longest name in a manifest.
-const NAME_BYTES_MAX: usize = 255;
 
 /// One name.
 #[derive(Clone, Copy)]
@@ -30,7 +29,7 @@ pub(super) struct Slot {
 /// A directory's metadata and names.
 pub(super) struct Listing {
     pub(super) stat: Stat,
-    pub(super) extra: ExtraTimes,
+    pub(super) extra: Extra,
     /// Each name closed by a NUL.
     pub(super) names: Vec<u8>,
     /// Sorted by name.
@@ -76,7 +75,7 @@ pub(super) fn list(
 
 fn read(
     directory: &OwnedFd,
-    (stat, extra): (Stat, ExtraTimes),
+    (stat, extra): (Stat, Extra),
     buffer: &mut Vec<u8>,
 ) -> Result<Listing> {
     let mut listing =
@@ -95,7 +94,7 @@ fn read(
         }
         listing.slots.push(Slot {
             name: u32::try_from(listing.names.len()).map_err(|_| Errno::OVERFLOW)?,
-            name_bytes: bytes.len() as u8,
+            name_bytes: u8::try_from(bytes.len()).map_err(|_| Errno::NAMETOOLONG)?,
             kind: entry.file_type(),
         });
         listing.names.extend_from_slice(name.to_bytes_with_nul());

@@ -1,10 +1,11 @@
 //! The scan: the whole tree's names and metadata, by all threads, reading no content.
 //!
-//! Every system call is relative to an open directory, so paths may be longer than
-//! PATH_MAX; symbolic links are never followed; nothing recurses. A directory stays open
-//! while it has subdirectories that wait to be opened; past a budget of descriptors the
-//! subdirectories are found again by their path. Entries that the stat cache vouches for
-//! get their content from it.
+//! Every system call is relative to an open directory, so absolute paths may be longer
+//! than PATH_MAX; symbolic links are never followed; nothing recurses. A directory stays
+//! open while it has subdirectories that wait to be opened; past a budget of descriptors
+//! the subdirectories are found again by their path. Nothing is descended into that is
+//! too deep for a manifest. Entries that the stat cache vouches for get their content
+//! from it.
 //!
 //! What is mounted inside the tree is descended into, as `cp -r` does, with a warning;
 //! the kernel's own file systems (proc and the like) are refused.
@@ -21,6 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Resource, getrlimit};
+use velo_core::manifest::ENTRIES_MAX;
 use velo_store::Store;
 
 use crate::Progress;
@@ -100,9 +102,8 @@ impl Scan<'_> {
             stop: AtomicBool::new(false),
         };
         let found = crew::run(threads, || Worker::new(&shared).run());
-        let entries = shared.entries.load(Ordering::Relaxed);
         let steps = shared.steps.into_inner().unwrap_or_else(PoisonError::into_inner);
-        assemble(steps, found, entries)
+        assemble(steps, found)
     }
 }
 
@@ -131,10 +132,10 @@ impl Shared<'_> {
     fn count(&self, more: u64) -> Result<(), IndexError> {
         let now = self.entries.fetch_add(more, Ordering::Relaxed) + more;
         self.scan.progress.scanned(now);
-        if now >= u64::from(u32::MAX) {
+        if now > u64::from(ENTRIES_MAX) {
             return Err(IndexError::TooManyEntries {
                 path: self.scan.source.to_path_buf(),
-                max: u32::MAX,
+                max: ENTRIES_MAX,
             });
         }
         Ok(())
@@ -148,12 +149,12 @@ fn open_budget() -> usize {
 }
 
 /// Puts together what the workers found.
-fn assemble(steps: Vec<Step>, found: Vec<Found>, entries: u64) -> Scanned {
+fn assemble(steps: Vec<Step>, found: Vec<Found>) -> Scanned {
     let mut directories: Vec<Directory> = steps
         .into_iter()
         .map(|step| Directory { parent: step.parent, name: step.name, ..Directory::default() })
         .collect();
-    let mut scanned = Scanned { entries, unchanged: true, ..Scanned::default() };
+    let mut scanned = Scanned { unchanged: true, ..Scanned::default() };
     let mut pieces: Vec<Piece> = Vec::new();
     for found in found {
         for Head { id, stat, extra, facts, names } in found.heads {
@@ -174,6 +175,8 @@ fn assemble(steps: Vec<Step>, found: Vec<Found>, entries: u64) -> Scanned {
             piece.append_to(directory);
         }
     }
+    let below = directories.iter().map(|directory| directory.entries.len() as u64);
+    scanned.entries = 1 + below.sum::<u64>();
     scanned.mounts.sort();
     scanned.skipped.sort();
     scanned.tree = Tree { directories };

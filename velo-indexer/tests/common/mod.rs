@@ -78,9 +78,14 @@ impl Place {
         while let Some(below) = waiting.pop() {
             let path = self.path(&below);
             let metadata = path.symlink_metadata().unwrap();
+            let mut nlink = metadata.nlink() as u32;
             if metadata.is_dir() {
+                // Some file systems do not count a directory's links.
+                nlink = 2;
                 for entry in path.read_dir().unwrap() {
-                    waiting.push(below.join(entry.unwrap().file_name()));
+                    let entry = entry.unwrap();
+                    nlink += u32::from(entry.file_type().unwrap().is_dir());
+                    waiting.push(below.join(entry.file_name()));
                 }
             }
             let content = if metadata.is_file() { std::fs::read(&path).unwrap() } else { Vec::new() };
@@ -90,7 +95,7 @@ impl Place {
                 size: metadata.size(),
                 owner: (metadata.uid(), metadata.gid()),
                 mtime: (metadata.mtime(), metadata.mtime_nsec() as u32),
-                nlink: metadata.nlink() as u32,
+                nlink,
                 content: metadata.is_file().then(|| ContentHash::of(&content)),
                 target,
             };
