@@ -37,13 +37,7 @@ static FIRST: [Stream; FIRST_STREAMS] = [const {
         descriptor: AtomicU32::new(0),
         entry: AtomicU64::new(0),
         position: AtomicU64::new(0),
-        record: UnsafeCell::new(Record {
-            d_ino: 0,
-            d_off: 0,
-            d_reclen: 0,
-            d_type: 0,
-            d_name: [0; 256],
-        }),
+        record: UnsafeCell::new(Record::EMPTY),
     }
 }; FIRST_STREAMS];
 static CHUNKS: [AtomicPtr<[Stream; CHUNK_STREAMS]>; CHUNKS_MAX] =

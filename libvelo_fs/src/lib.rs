@@ -21,6 +21,7 @@ mod link_map;
 mod listing;
 mod locate;
 mod message;
+mod mount_points;
 mod next;
 mod program;
 mod served;

@@ -23,6 +23,17 @@ pub struct Record {
     pub d_name: [u8; 256],
 }
 
+impl Record {
+    /// Not a record yet.
+    pub const EMPTY: Self = Self {
+        d_ino: 0,
+        d_off: 0,
+        d_reclen: 0,
+        d_type: 0,
+        d_name: [0; 256],
+    };
+}
+
 const NAME_OFFSET: usize = offset_of!(Record, d_name);
 
 /// Bytes of a record whose name has `name_bytes`: a multiple of 8, with the NUL.
@@ -84,9 +95,27 @@ pub fn fill_record(
     position: u64,
     out: &mut Record,
 ) -> bool {
-    let Some(named) = name_at(world, directory, position) else {
-        return false;
-    };
+    name_at(world, directory, position).is_some_and(|named| write_record(&named, position, out))
+}
+
+/// Fills one record for `entry` under a `name` of the caller's; `false` if that cannot be.
+pub fn fill_named(
+    world: &'static World,
+    entry: Entry,
+    name: &'static [u8],
+    out: &mut Record,
+) -> bool {
+    let manifest = world.manifest(entry.mount);
+    let found = manifest.and_then(|manifest| {
+        Some((
+            manifest.stat(entry.index)?.ino,
+            kind_of(&manifest.vnode(entry.index)?),
+        ))
+    });
+    found.is_some_and(|(ino, kind)| write_record(&Named { name, ino, kind }, 0, out))
+}
+
+fn write_record(named: &Named<'_>, position: u64, out: &mut Record) -> bool {
     let Some(slot) = out.d_name.get_mut(..=named.name.len()) else {
         return false;
     };

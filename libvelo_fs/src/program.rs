@@ -279,6 +279,7 @@ unsafe fn of_script(
         match place {
             // SAFETY: a C string of ours.
             Where::Kernel => {
+                // SAFETY: a C string of ours.
                 break KernelPath::new(unsafe { CStr::from_ptr(interpreter) }.to_bytes())?;
             }
             Where::KernelAt(path) => break KernelPath::new(path.to_bytes())?,

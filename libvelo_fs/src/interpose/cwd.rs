@@ -242,7 +242,10 @@ pub unsafe extern "C" fn get_current_dir_name() -> *mut c_char {
         Some(path) => unsafe { link::give_string(path, core::ptr::null_mut()) },
         // SAFETY: see the module above.
         None => {
-            next::get_current_dir_name().map_or(core::ptr::null_mut(), |real| unsafe { real() })
+            next::get_current_dir_name().map_or(core::ptr::null_mut(), |real| {
+                // SAFETY: see the module above.
+                unsafe { real() }
+            })
         }
     }
 }

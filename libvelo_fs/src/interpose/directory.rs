@@ -7,7 +7,7 @@ use crate::listing::{self, Record};
 use crate::locate::{User, Where, is_bad, locate};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
-use crate::{errno, next, served, sys, world};
+use crate::{errno, mount_points, next, served, sys, world};
 use core::ffi::{c_char, c_int, c_long, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
@@ -50,7 +50,12 @@ pub unsafe extern "C" fn opendir(path: *const c_char) -> Dir {
             && let Some(dirfd) = next::dirfd()
         {
             // SAFETY: a stream of the C library's own, and the path that it accepted.
-            unsafe { super::note_passed(nr::AT_FDCWD, path, dirfd(dir)) };
+            let descriptor = unsafe { dirfd(dir) };
+            // SAFETY: as above.
+            unsafe { super::note_passed(nr::AT_FDCWD, path, descriptor) };
+            if let Some(world) = world::get() {
+                mount_points::begin(world, dir, descriptor);
+            }
         }
         dir
     };
@@ -105,7 +110,14 @@ pub unsafe extern "C" fn fdopendir(descriptor: c_int) -> Dir {
     });
     let Some(entry) = served else {
         // SAFETY: see the module above.
-        return next::fdopendir().map_or(core::ptr::null_mut(), |real| unsafe { real(descriptor) });
+        let dir =
+            next::fdopendir().map_or(core::ptr::null_mut(), |real| unsafe { real(descriptor) });
+        if !dir.is_null()
+            && let Some(world) = world::get()
+        {
+            mount_points::begin(world, dir, descriptor);
+        }
+        return dir;
     };
     const SEEK_CUR: c_int = 1;
     let position = match sys::result(sys::lseek(descriptor, 0, SEEK_CUR)) {
@@ -118,12 +130,24 @@ pub unsafe extern "C" fn fdopendir(descriptor: c_int) -> Dir {
         .map_or_else(|| errno::fail_null(Errno::ENOMEM), Stream::as_ptr)
 }
 
+unsafe fn passed_readdir(dir: Dir) -> *mut Record {
+    // SAFETY: see the module above.
+    next::readdir().map_or(core::ptr::null_mut(), |real| unsafe { real(dir) }.cast())
+}
+
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readdir(dir: Dir) -> *mut Record {
     match (dir_stream::find(dir), world::get()) {
         (Some(stream), Some(world)) => stream.next(world).unwrap_or(core::ptr::null_mut()),
+        (None, Some(world)) => {
+            // SAFETY: see the module above.
+            unsafe {
+                let record = passed_readdir(dir);
+                mount_points::find(dir).map_or(record, |listing| listing.complete(world, record))
+            }
+        }
         // SAFETY: see the module above.
-        _ => next::readdir().map_or(core::ptr::null_mut(), |real| unsafe { real(dir) }.cast()),
+        _ => unsafe { passed_readdir(dir) },
     }
 }
 
@@ -180,6 +204,9 @@ pub unsafe extern "C" fn closedir(dir: Dir) -> c_int {
             if let Some(dirfd) = next::dirfd() {
                 fd_table::clear(dirfd(dir));
             }
+            if let Some(listing) = mount_points::find(dir) {
+                listing.end();
+            }
             real(dir)
         };
     };
@@ -195,7 +222,13 @@ pub unsafe extern "C" fn dirfd(dir: Dir) -> c_int {
         Some(stream) => stream.descriptor(),
         // SAFETY: see the module above.
         None => {
-            next::dirfd().map_or_else(|| errno::fail(Errno::ENOSYS), |real| unsafe { real(dir) })
+            next::dirfd().map_or_else(
+                || errno::fail(Errno::ENOSYS),
+                |real| {
+                    // SAFETY: see the module above.
+                    unsafe { real(dir) }
+                },
+            )
         }
     }
 }
@@ -205,6 +238,9 @@ pub unsafe extern "C" fn rewinddir(dir: Dir) {
     match dir_stream::find(dir) {
         Some(stream) => stream.seek(0),
         None => {
+            if let Some(listing) = mount_points::find(dir) {
+                listing.rewind();
+            }
             if let Some(real) = next::rewinddir() {
                 // SAFETY: see the module above.
                 unsafe { real(dir) };
@@ -289,8 +325,8 @@ pub unsafe extern "C" fn getdents64(descriptor: c_int, buffer: *mut c_void, byte
     }
 }
 
-/// The records of a served directory in memory of the C library, as scandir(3) wants them.
-unsafe fn scan(
+/// scandir(3) of a served directory.
+unsafe fn scan_served(
     world: &'static World,
     directory: Entry,
     names: *mut *mut *mut Record,
@@ -304,17 +340,54 @@ unsafe fn scan(
     if !served::may_read(world, directory, &vnode, &User::effective())? {
         return Err(Errno::EACCES);
     }
+    let mut position = 0;
+    let mut record = Record::EMPTY;
+    let next_record = || {
+        let filled = listing::fill_record(world, directory, position, &mut record);
+        position += 1;
+        filled.then_some(&raw const record)
+    };
+    // SAFETY: the caller's functions and buffer.
+    unsafe { scan(next_record, names, filter, compare) }
+}
+
+/// scandir(3) of a plain directory with mount points in it; `None` if it is none.
+unsafe fn scan_above_mount(
+    path: *const c_char,
+    names: *mut *mut *mut Record,
+    filter: Filter,
+    compare: Compare,
+) -> Option<c_int> {
+    // SAFETY: see the module above.
+    unsafe {
+        let base = nr::AT_FDCWD;
+        super::ancestor(base, path)?;
+        let dir = opendir(path);
+        if dir.is_null() {
+            return Some(-1);
+        }
+        let scanned = scan(
+            || Some(readdir(dir).cast_const()).filter(|record| !record.is_null()),
+            names,
+            filter,
+            compare,
+        );
+        closedir(dir);
+        Some(scanned.unwrap_or_else(errno::fail))
+    }
+}
+
+/// Records in memory of the C library, as scandir(3) wants them.
+unsafe fn scan(
+    mut next_record: impl FnMut() -> Option<*const Record>,
+    names: *mut *mut *mut Record,
+    filter: Filter,
+    compare: Compare,
+) -> Result<c_int, Errno> {
     let mut list: *mut *mut Record = core::ptr::null_mut();
     let (mut used, mut room) = (0usize, 0usize);
-    let mut record = Record {
-        d_ino: 0,
-        d_off: 0,
-        d_reclen: 0,
-        d_type: 0,
-        d_name: [0; 256],
-    };
-    let mut position = 0;
-    // SAFETY: memory of the C library, sized before it is written.
+    // SAFETY: memory of the C library, sized before it is written; records are as
+    // long as they say.
     unsafe {
         let out_of_memory = |list: *mut *mut Record, used: usize| {
             for number in 0..used {
@@ -323,30 +396,24 @@ unsafe fn scan(
             free(list.cast());
             Err(Errno::ENOMEM)
         };
-        while listing::fill_record(world, directory, position, &mut record) {
-            position += 1;
-            if filter.is_some_and(|filter| filter(&raw const record) == 0) {
+        while let Some(record) = next_record() {
+            if filter.is_some_and(|filter| filter(record) == 0) {
                 continue;
             }
             if used == room {
                 room = (room * 2).max(16);
-                let larger =
-                    realloc(list.cast(), room * size_of::<*mut Record>()).cast::<*mut Record>();
+                let larger = realloc(list.cast(), room * size_of::<*mut Record>());
                 if larger.is_null() {
                     return out_of_memory(list, used);
                 }
-                list = larger;
+                list = larger.cast();
             }
-            let bytes = usize::from(record.d_reclen);
+            let bytes = usize::from((*record).d_reclen);
             let copy = malloc(bytes).cast::<Record>();
             if copy.is_null() {
                 return out_of_memory(list, used);
             }
-            core::ptr::copy_nonoverlapping(
-                (&raw const record).cast::<u8>(),
-                copy.cast::<u8>(),
-                bytes,
-            );
+            core::ptr::copy_nonoverlapping(record.cast::<u8>(), copy.cast::<u8>(), bytes);
             list.add(used).write(copy);
             used += 1;
         }
@@ -379,8 +446,13 @@ pub unsafe extern "C" fn scandirat(
             dirfd,
             path,
             Options::FOLLOW,
-            |world, entry| scan(world, entry, names, filter, compare),
+            |world, entry| scan_served(world, entry, names, filter, compare),
             |dirfd, path| {
+                if dirfd == nr::AT_FDCWD
+                    && let Some(count) = scan_above_mount(path, names, filter, compare)
+                {
+                    return count;
+                }
                 let filter = filter.map_or(core::ptr::null(), |filter| filter as *const c_void);
                 let compare = compare.map_or(core::ptr::null(), |compare| compare as *const c_void);
                 match (next::scandirat(), next::scandir()) {

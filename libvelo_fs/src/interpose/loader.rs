@@ -59,8 +59,8 @@ pub unsafe extern "C" fn dlmopen(space: isize, path: *const c_char, flags: c_int
 
 unsafe extern "C" fn prepare_dlopen(path: *const c_char) -> Call {
     let function = next::dlopen().map_or(nothing as *const c_void, |real| real as *const c_void);
-    // SAFETY: the caller's C string.
     Call {
+        // SAFETY: the caller's C string.
         path: unsafe { physical(path) },
         function,
     }
@@ -68,8 +68,8 @@ unsafe extern "C" fn prepare_dlopen(path: *const c_char) -> Call {
 
 unsafe extern "C" fn prepare_dlmopen(path: *const c_char) -> Call {
     let function = next::dlmopen().map_or(nothing as *const c_void, |real| real as *const c_void);
-    // SAFETY: the caller's C string.
     Call {
+        // SAFETY: the caller's C string.
         path: unsafe { physical(path) },
         function,
     }
