@@ -277,7 +277,6 @@ unsafe fn of_script(
         // SAFETY: a C string of ours.
         let place = unsafe { locate(nr::AT_FDCWD, interpreter, Options::FOLLOW, &mut scratch) };
         match place {
-            // SAFETY: a C string of ours.
             Where::Kernel => {
                 // SAFETY: a C string of ours.
                 break KernelPath::new(unsafe { CStr::from_ptr(interpreter) }.to_bytes())?;
