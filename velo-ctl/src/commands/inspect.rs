@@ -181,11 +181,14 @@ fn show(out: &mut Output, report: &Report<'_>) -> Result<(), Failure> {
     )?;
     field(
         "content",
-        format!(
-            "{}, {} more names by hard links",
-            format::size(census.content_bytes),
-            format::count(census.hard_links)
-        ),
+        match census.hard_links {
+            0 => format::size(census.content_bytes),
+            more => format!(
+                "{}, {} more names by hard links",
+                format::size(census.content_bytes),
+                format::count(more)
+            ),
+        },
     )?;
     let saved = census.content_bytes - census.distinct_bytes;
     field(

@@ -219,9 +219,16 @@ fn children(served: &Served, place: &Place) -> Result<Vec<(Vec<u8>, Place)>, Err
                 return Err(Errno::EACCES);
             }
             let path = served.path_of(*mount, *index);
-            let parent = served.find(&joined(&path, b".."), true)?;
+            // Above a mount point that exists nowhere there is nothing to show.
+            let parent = served.find(&joined(&path, b".."), true);
+            let parent = parent
+                .ok()
+                .filter(|parent| served.metadata(parent, true).is_ok());
             let mut found = served.children(*mount, *index);
-            found.extend([(b".".to_vec(), place.clone()), (b"..".to_vec(), parent)]);
+            found.extend([
+                (b".".to_vec(), place.clone()),
+                (b"..".to_vec(), parent.unwrap_or_else(|| place.clone())),
+            ]);
             found
         }
         Place::Real(path) | Place::Outside(path) => real_children(path)?,

@@ -65,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let unusable = |failure: Failure| failure.with_status(status::NOT_FOUND);
     let library = library::find().map_err(velo)?;
     let files = arguments.manifests.chosen().map_err(unusable)?;
-    let served = Served::open(&files, ManifestFile::open_verified).map_err(unusable)?;
+    let served = Served::open(&files, ManifestFile::open_to_serve).map_err(unusable)?;
     let paths: Vec<_> = served.files.iter().map(|file| file.path.clone()).collect();
     let root = Root::discover().map_err(|error| velo(Failure::new(error)))?;
     let store = Store::open_or_create(&root.path).map_err(|error| velo(Failure::new(error)))?;

@@ -9,6 +9,7 @@ pub mod modes;
 pub mod preload;
 pub mod probe;
 pub mod root;
+mod scratch;
 
 use serde::Serialize;
 

@@ -9,7 +9,7 @@ use velo_core::store_layout::{ROOT_VARIABLE, VIEW_ROOT_VARIABLE};
 use velo_indexer::{BuildOptions, build};
 use velo_store::{Root, Store};
 
-use super::root::{Scratch, nearest_existing};
+use super::scratch::{Scratch, nearest_existing};
 use super::{Check, probe};
 use crate::failure::Failure;
 use crate::launch::library;
@@ -73,7 +73,8 @@ fn serves(library: &Path) -> Check {
 
 fn trial(library: &Path) -> Result<String, String> {
     let root = Root::discover().map_err(|error| error.to_string())?;
-    let scratch = Scratch::below(&nearest_existing(&root.path))?;
+    let scratch = Scratch::below(&nearest_existing(&root.path))
+        .or_else(|_| Scratch::below(&std::env::temp_dir()))?;
     let tree = scratch.path.join("tree");
     let file = scratch.path.join("trial.velo");
     fs::create_dir(&tree)

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 use rustix::mm::{MapFlags, ProtFlags};
-use velo_core::store_layout::{VIEW_ROOT_VARIABLE, VIEWS_DIRECTORY};
+use velo_core::store_layout::{CAS_DIRECTORY, VIEW_ROOT_VARIABLE, VIEWS_DIRECTORY};
 use velo_store::Root;
 
+use super::scratch::{Scratch, nearest_existing};
 use super::{Check, Verdict};
 use crate::failure::io_words;
 use crate::format;
@@ -51,9 +52,7 @@ pub fn checks() -> Vec<Check> {
             checks.push(executable(&view_scratch.path, named));
             checks.push(links(&scratch.path, &view_scratch.path));
         }
-        (Err(error), _) | (_, Err(error)) => {
-            checks.push(Check::fail("root-writable", error, MOVE_ROOT))
-        }
+        (Err(error), _) | (_, Err(error)) => checks.push(unwritable(root, error)),
     }
     checks
 }
@@ -87,6 +86,16 @@ fn place(root: &Path, named: &str) -> Check {
     } else {
         Check::ok(id, found)
     }
+}
+
+/// A store of somebody else's serves; one that is not there cannot be made.
+fn unwritable(root: &Path, error: String) -> Check {
+    let id = "root-writable";
+    if root.join(CAS_DIRECTORY).is_dir() {
+        let advice = "programs run from this store, build-manifest does not work in it: set VELO_ROOT to a directory of your own for that";
+        return Check::warn(id, error, advice);
+    }
+    Check::fail(id, error, MOVE_ROOT)
 }
 
 fn space(place: &Path) -> Check {
@@ -238,39 +247,5 @@ fn links(scratch: &Path, views: &Path) -> Check {
             format!("blobs cannot be linked into views: {}", io_words(&error)),
             "programs and libraries are copied instead; put VELO_VIEW_ROOT on the root's file system to save the space",
         ),
-    }
-}
-
-/// The path itself, or the closest directory above it that exists.
-pub fn nearest_existing(path: &Path) -> PathBuf {
-    path.ancestors()
-        .find(|place| place.is_dir())
-        .unwrap_or(Path::new("/"))
-        .to_path_buf()
-}
-
-/// A directory that disappears at the end.
-pub struct Scratch {
-    /// Where it is.
-    pub path: PathBuf,
-}
-
-impl Scratch {
-    /// A new one in `place`.
-    pub fn below(place: &Path) -> Result<Self, String> {
-        (0..64)
-            .map(|attempt| place.join(format!(".velo-doctor-{}-{attempt}", std::process::id())))
-            .find_map(|path| match fs::create_dir(&path) {
-                Ok(()) => Some(Ok(Self { path })),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
-                Err(error) => Some(Err(format!("{}: {}", place.display(), io_words(&error)))),
-            })
-            .unwrap_or_else(|| Err(format!("{}: no free name", place.display())))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
     }
 }

@@ -208,6 +208,42 @@ fn doctor_examines_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn doctor_works_for_a_user_who_can_only_read_the_store() {
+    use std::os::unix::process::CommandExt;
+    let sandbox = Sandbox::with_tree();
+    sandbox.empty_library();
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else to be: the store cannot be somebody else's.
+        assert_eq!(
+            fs::metadata(sandbox.path("store")).unwrap().uid(),
+            rustix::process::geteuid().as_raw()
+        );
+        return;
+    }
+    let trials = sandbox.path("trials");
+    fs::create_dir(&trials).unwrap();
+    std::os::unix::fs::chown(&trials, Some(65534), Some(65534)).unwrap();
+    let found = ended(
+        sandbox
+            .ctl_command(["doctor"])
+            .uid(65534)
+            .gid(65534)
+            .env("TMPDIR", &trials),
+    );
+    let line = found
+        .out
+        .lines()
+        .find(|line| line.contains("root-writable"))
+        .unwrap();
+    assert!(line.starts_with("warn"), "{}", found.out);
+    assert_eq!(
+        fs::read_dir(&trials).unwrap().count(),
+        0,
+        "nothing is left behind"
+    );
+}
+
+#[test]
 fn doctor_sees_an_unusable_default_manifest() {
     let sandbox = Sandbox::with_tree();
     sandbox.empty_library();
