@@ -101,6 +101,10 @@ unsafe fn first() -> *const LinkMap {
 pub fn next_definition(name: &CStr) -> *mut () {
     // SAFETY: nodes from ours to the last start-up one are never unmapped.
     unsafe {
+        if OWN.load(Relaxed).is_null() {
+            // Another library's constructor calls before ours was run.
+            remember();
+        }
         let Some(own) = OWN.load(Relaxed).as_ref() else {
             return core::ptr::null_mut();
         };

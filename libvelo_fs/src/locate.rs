@@ -11,7 +11,7 @@ use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
-use velo_core::resolve::{Base, Credentials, Options, Outside, PathBuffer, Resolution, resolve};
+use velo_core::resolve::{self, Base, Credentials, Options, Outside, PathBuffer, Resolution};
 
 /// What a path is.
 pub enum Where<'s> {
@@ -54,6 +54,40 @@ unsafe extern "C" {
 pub unsafe fn bytes<'p>(path: *const c_char) -> Option<&'p [u8]> {
     // SAFETY: passed on to the caller.
     (!is_bad(path)).then(|| unsafe { core::slice::from_raw_parts(path.cast(), strlen(path)) })
+}
+
+/// A quick answer.
+pub enum Quick {
+    /// A served entry.
+    Found(&'static World, Entry),
+    /// Nothing, in a served directory.
+    Absent,
+    /// Ask [`locate`].
+    Unknown,
+}
+
+/// The answer for a `path` that is absolute and spelled exactly as the manifest has
+/// it: most calls end here. For everything else there is [`locate`].
+///
+/// # Safety
+/// As [`locate`].
+#[inline(always)]
+pub unsafe fn quick(path: *const c_char, options: Options) -> Quick {
+    let Some(world) = world::get() else {
+        return Quick::Unknown;
+    };
+    // SAFETY: passed on to the caller.
+    let Some(path) = (unsafe { bytes(path) }) else {
+        return Quick::Unknown;
+    };
+    match world.view.quick(path, options.follow_final) {
+        resolve::Quick::Found { mount, index } => {
+            let mount = mount as u16;
+            Quick::Found(world, Entry { mount, index })
+        }
+        resolve::Quick::Absent => Quick::Absent,
+        resolve::Quick::Unknown => Quick::Unknown,
+    }
 }
 
 /// Resolves `path` from `dirfd`. `NULL` and other bad pointers are the kernel's to refuse.
@@ -128,9 +162,9 @@ fn locate_as<'s>(
             None => return Where::Kernel,
         }
     };
-    answer(
-        world,
-        resolve(
+    let again: *mut PathBuffer = scratch;
+    let ask = |options, scratch| {
+        resolve::resolve(
             &world.view,
             base,
             path,
@@ -138,8 +172,20 @@ fn locate_as<'s>(
             user,
             &mut KernelTree,
             scratch,
-        ),
-    )
+        )
+    };
+    match ask(options, scratch) {
+        // The way led out of a mount; a symlink out there may lead back.
+        Ok(Resolution::Rewritten(_)) if !options.exact => {
+            let options = Options {
+                exact: true,
+                ..options
+            };
+            // SAFETY: the first answer, which borrowed the buffer, is gone.
+            answer(world, ask(options, unsafe { &mut *again }))
+        }
+        found => answer(world, found),
+    }
 }
 
 fn answer<'s>(world: &'static World, resolution: Result<Resolution<'s>, Errno>) -> Where<'s> {
@@ -237,7 +283,7 @@ pub unsafe fn second_look(
         exact: true,
         ..options
     };
-    let resolution = resolve(
+    let resolution = resolve::resolve(
         &world.view,
         base,
         path,
@@ -295,6 +341,11 @@ impl User {
             real: true,
             ids: Cell::new(None),
         }
+    }
+
+    /// Whether it is the real identity.
+    pub fn is_real(&self) -> bool {
+        self.real
     }
 
     fn ids(&self) -> (u32, u32) {

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::manifest::{Metadata, Time};
-use velo_core::resolve::{Credentials, READ, may_access};
+use velo_core::resolve::{Credentials, READ, WRITE, may_access};
 use velo_core::store_layout::{BLOB_SUFFIX_BYTES, blob_suffix};
 use velo_core::vnode::VnodeEntry;
 
@@ -215,11 +215,28 @@ pub fn may_read(
     vnode: &VnodeEntry,
     user: &dyn Credentials,
 ) -> Result<bool, Errno> {
-    let mode = vnode.mode;
-    if mode & 0o444 == 0o444 {
+    may_open(world, entry, vnode, nr::O_RDONLY as c_int, user)
+}
+
+/// Whether the permission bits let the caller open the entry in the mode of `flags`.
+#[inline]
+fn may_open(
+    world: &World,
+    entry: Entry,
+    vnode: &VnodeEntry,
+    flags: c_int,
+    user: &dyn Credentials,
+) -> Result<bool, Errno> {
+    let wanted = match flags as u32 & nr::O_ACCMODE {
+        nr::O_RDONLY => READ,
+        nr::O_WRONLY => WRITE,
+        _ => READ | WRITE,
+    };
+    let bits = vnode.mode;
+    if bits >> 6 & bits >> 3 & bits & wanted == wanted {
         return Ok(true);
     }
-    Ok(may_access(&metadata(world, entry)?, READ, user))
+    Ok(may_access(&metadata(world, entry)?, wanted, user))
 }
 
 /// Opens a served entry as open(2) with `flags` would open the plain one on a
@@ -253,11 +270,15 @@ pub fn open(
         if vnode.is_dir() && (writes || flag(nr::O_CREAT)) && !temporary {
             return Err(Errno::EISDIR);
         }
-        if writes || temporary {
+        // A read-only mount looks at the permission first, but for truncation.
+        if temporary || flag(nr::O_TRUNC) {
             return Err(Errno::EROFS);
         }
-        if !may_read(world, entry, &vnode, user)? {
+        if !may_open(world, entry, &vnode, flags, user)? {
             return Err(Errno::EACCES);
+        }
+        if writes {
+            return Err(Errno::EROFS);
         }
         if flag(nr::O_NOATIME) {
             let meta = metadata(world, entry)?;

@@ -1,7 +1,7 @@
 //! access(2), faccessat(2), euidaccess(3).
 
 use super::{finish, look_again};
-use crate::locate::{User, Where, locate, locate_for_real_user};
+use crate::locate::{self, Quick, User, Where, locate, locate_for_real_user};
 use crate::served::{metadata, vnode};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
@@ -13,22 +13,23 @@ use velo_core::resolve::{Options, PathBuffer, WRITE, may_access};
 
 const MODES: c_int = 7;
 
-/// What a read-only file system that holds the entry answers.
+/// What a read-only mount that holds the entry answers: permission first, then EROFS.
 fn check(world: &World, entry: Entry, mode: c_int, user: &User) -> Result<c_int, Errno> {
     let wanted = mode as u32;
     let vnode = vnode(world, entry)?;
-    if wanted & WRITE != 0 && !vnode.is_symlink() {
-        return Err(Errno::EROFS);
+    if vnode.is_symlink() {
+        return Ok(0);
     }
     let bits = vnode.mode;
     let everybody = bits >> 6 & bits >> 3 & bits & 7;
-    if everybody & wanted == wanted
-        || vnode.is_symlink()
-        || may_access(&metadata(world, entry)?, wanted, user)
-    {
-        return Ok(0);
+    if everybody & wanted != wanted && !may_access(&metadata(world, entry)?, wanted, user) {
+        return Err(Errno::EACCES);
     }
-    Err(Errno::EACCES)
+    if wanted & WRITE != 0 {
+        Err(Errno::EROFS)
+    } else {
+        Ok(0)
+    }
 }
 
 unsafe fn access_at(
@@ -52,10 +53,34 @@ unsafe fn access_at(
     } else {
         User::effective()
     };
+    if mode & !MODES == 0 {
+        // SAFETY: the caller's C string.
+        match unsafe { locate::quick(path, options) } {
+            Quick::Found(world, entry) => {
+                return finish(Family::Access, check(world, entry, mode, &user));
+            }
+            Quick::Absent => return finish(Family::Access, Err(Errno::ENOENT)),
+            Quick::Unknown => {}
+        }
+    }
+    // SAFETY: the caller's C string.
+    unsafe { access_slowly(dirfd, path, mode, options, &user, pass) }
+}
+
+/// What is not that plain. Apart, because it needs much stack.
+#[inline(never)]
+unsafe fn access_slowly(
+    dirfd: c_int,
+    path: *const c_char,
+    mode: c_int,
+    options: Options,
+    user: &User,
+    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
     let mut scratch = PathBuffer::new();
     // SAFETY: the caller's C string.
     let place = unsafe {
-        if real {
+        if user.is_real() {
             locate_for_real_user(dirfd, path, options, &mut scratch)
         } else {
             locate(dirfd, path, options, &mut scratch)
@@ -63,7 +88,7 @@ unsafe fn access_at(
     };
     match place {
         _ if mode & !MODES != 0 => pass(dirfd, path),
-        Where::Served(world, entry) => finish(Family::Access, check(world, entry, mode, &user)),
+        Where::Served(world, entry) => finish(Family::Access, check(world, entry, mode, user)),
         Where::Absent { .. } => finish(Family::Access, Err(Errno::ENOENT)),
         Where::Failed(error) => finish(Family::Access, Err(error)),
         Where::KernelAt(path) => {
@@ -75,9 +100,7 @@ unsafe fn access_at(
             let answer = pass(dirfd, path);
             // SAFETY: the caller's C string.
             match unsafe { look_again(answer == -1, Family::Access, dirfd, path, options) } {
-                Some((world, entry)) => {
-                    check(world, entry, mode, &user).unwrap_or_else(errno::fail)
-                }
+                Some((world, entry)) => check(world, entry, mode, user).unwrap_or_else(errno::fail),
                 None => answer,
             }
         }

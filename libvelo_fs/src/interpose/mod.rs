@@ -26,7 +26,7 @@ mod syscall;
 mod xattr;
 
 use crate::fd_table::{self, Known};
-use crate::locate::{Where, second_look};
+use crate::locate::{Quick, Where, second_look};
 use crate::stats::{self, Family, Outcome};
 use crate::world::{Entry, World};
 use crate::{errno, locate};
@@ -53,6 +53,25 @@ fn options_of(flags: c_int) -> Options {
 /// `path` is a C string or a bad pointer.
 #[inline(always)]
 unsafe fn reading(
+    family: Family,
+    dirfd: c_int,
+    path: *const c_char,
+    options: Options,
+    serve: impl Fn(&'static World, Entry) -> Result<c_int, Errno>,
+    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    match unsafe { locate::quick(path, options) } {
+        Quick::Found(world, entry) => finish(family, serve(world, entry)),
+        Quick::Absent => finish(family, Err(Errno::ENOENT)),
+        // SAFETY: passed on to the caller.
+        Quick::Unknown => unsafe { reading_slowly(family, dirfd, path, options, serve, pass) },
+    }
+}
+
+/// As [`reading`], for what is not that plain. Apart, because it needs much stack.
+#[inline(never)]
+unsafe fn reading_slowly(
     family: Family,
     dirfd: c_int,
     path: *const c_char,

@@ -2,7 +2,7 @@
 
 use super::{look_again, note_passed};
 use crate::fd_table::{self, Known};
-use crate::locate::{User, Where, locate};
+use crate::locate::{self, Quick, User, Where, locate};
 use crate::served;
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
@@ -40,8 +40,28 @@ pub(super) unsafe fn open_at(
     flags: c_int,
     pass: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    let mut scratch = PathBuffer::new();
     let options = options_of(flags);
+    // SAFETY: passed on to the caller.
+    match unsafe { locate::quick(path, options) } {
+        Quick::Found(world, entry) => super::finish(Family::Open, open_entry(world, entry, flags)),
+        Quick::Absent if flags as u32 & nr::O_CREAT == 0 => {
+            super::finish(Family::Open, Err(Errno::ENOENT))
+        }
+        // SAFETY: passed on to the caller.
+        _ => unsafe { open_slowly(dirfd, path, flags, options, pass) },
+    }
+}
+
+/// What is not that plain. Apart, because it needs much stack.
+#[inline(never)]
+unsafe fn open_slowly(
+    dirfd: c_int,
+    path: *const c_char,
+    flags: c_int,
+    options: Options,
+    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    let mut scratch = PathBuffer::new();
     // SAFETY: passed on to the caller.
     let place = unsafe { locate(dirfd, path, options, &mut scratch) };
     match place {

@@ -122,6 +122,73 @@ impl<'r> Question<'r, '_> {
         self.walk(outside, scratch)
     }
 
+    /// Answers for `name`, the question's path but for a trailing `slash`, in the
+    /// served directory `dir`. One name is found faster among its siblings than by
+    /// the hash of a path that would have to be put together first.
+    #[inline(never)]
+    pub(super) fn look_in(
+        &self,
+        number: usize,
+        dir: u32,
+        name: &'r [u8],
+        slash: bool,
+        outside: &mut dyn Outside,
+        scratch: &'r mut PathBuffer,
+    ) -> Result<Resolution<'r>, Errno> {
+        let look = match self.view.mount(number) {
+            Some(mount) if !self.view.nested() => self.look_for_child(mount, dir, name, slash),
+            _ => Look::Decline,
+        };
+        match self.answer(look, number, name, slash) {
+            Some(answer) => answer,
+            None => self.walk(outside, scratch),
+        }
+    }
+
+    #[inline]
+    fn look_for_child(&self, mount: &Mount<'_>, dir: u32, name: &[u8], slash: bool) -> Look {
+        let Some(kind) = mount.kind(dir) else {
+            return Look::Decline;
+        };
+        if !kind.is_dir() {
+            return Look::Fails(Errno::ENOTDIR);
+        }
+        if !mount.may_search(dir, kind, self.credentials) {
+            return Look::Fails(Errno::EACCES);
+        }
+        if name.len() > NAME_MAX_BYTES {
+            return Look::Fails(Errno::ENAMETOOLONG);
+        }
+        let Some(index) = mount.child(dir, name) else {
+            return Look::Absent {
+                parent: dir,
+                name_bytes: name.len() as u32,
+            };
+        };
+        self.judge(mount, index, name.len(), slash)
+    }
+
+    /// What it means to have found `index` at a path of `path_bytes`.
+    #[inline]
+    fn judge(&self, mount: &Mount<'_>, index: u32, path_bytes: usize, slash: bool) -> Look {
+        let Some(kind) = mount.kind(index) else {
+            return Look::Decline;
+        };
+        let Options {
+            follow_final,
+            names_entry,
+            ..
+        } = self.options;
+        let needs_dir = slash && !names_entry;
+        if kind.is_symlink() && (needs_dir || (follow_final && !names_entry)) {
+            return link(index, path_bytes);
+        }
+        if needs_dir && !kind.is_dir() {
+            return Look::Fails(Errno::ENOTDIR);
+        }
+        Look::Found(index)
+    }
+
     /// What a look means, if it means anything; `tail` ends in the last component.
     #[inline(always)]
     fn answer(
@@ -157,25 +224,12 @@ impl<'r> Question<'r, '_> {
         let Some(index) = mount.find(place.rest) else {
             return self.look_above(mount, place);
         };
-        let Some(kind) = mount.kind(index) else {
-            return Look::Decline;
-        };
-        if !kind.is_public() && !self.credentials.overrides() {
-            return Look::Decline;
+        match mount.kind(index) {
+            Some(kind) if kind.is_public() || self.credentials.overrides() => {
+                self.judge(mount, index, place.path.len(), place.slash)
+            }
+            _ => Look::Decline,
         }
-        let Options {
-            follow_final,
-            names_entry,
-            ..
-        } = self.options;
-        let needs_dir = place.slash && !names_entry;
-        if kind.is_symlink() && (needs_dir || (follow_final && !names_entry)) {
-            return link(index, place.path.len());
-        }
-        if needs_dir && !kind.is_dir() {
-            return Look::Fails(Errno::ENOTDIR);
-        }
-        Look::Found(index)
     }
 
     /// Looks for the nearest ancestor of a path that has no entry.

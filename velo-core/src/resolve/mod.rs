@@ -23,6 +23,7 @@ mod buffer;
 mod canonical;
 mod credentials;
 mod fast;
+mod hit;
 mod lexical;
 mod outside;
 mod pending;
@@ -33,6 +34,7 @@ mod walk;
 pub use buffer::PathBuffer;
 pub use canonical::{Canonical, resolve_canonical};
 pub use credentials::{Credentials, EXECUTE, Identity, READ, WRITE, may_access};
+pub use hit::Quick;
 pub use view::{Mount, View, ViewError};
 
 use crate::errno::Errno;
@@ -182,6 +184,9 @@ pub fn resolve<'r>(
             },
             (Some(_), Base::Cwd(directory) | Base::Dir(directory)) => {
                 return question.look_relative(directory, text, slash, outside, scratch);
+            }
+            (Some(_), Base::Entry { mount, index }) if !text.contains(&b'/') => {
+                return question.look_in(mount, index, text, slash, outside, scratch);
             }
             _ => {}
         }

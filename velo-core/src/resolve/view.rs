@@ -86,7 +86,6 @@ impl<'a> Mount<'a> {
 /// are the same, `None` if `path` is not at or below `root`.
 #[inline]
 pub(super) fn below<'p>(root: &[u8], path: &'p [u8]) -> Option<&'p [u8]> {
-    // The byte at the boundary tells most strangers apart without a comparison.
     match path.get(root.len()) {
         None if path.len() == root.len() && path == root => Some(&[]),
         Some(b'/') if path.starts_with(root) => path.get(root.len() + 1..),
@@ -178,14 +177,19 @@ impl<'a> View<'a> {
         if !path.starts_with(self.common) {
             return None;
         }
+        let common_bytes = self.common.len();
         let mut found: Option<(usize, &'p [u8])> = None;
         for (number, mount) in self.mounts.iter().enumerate() {
-            if let Some(rest) = below(mount.path, path)
-                && found.is_none_or(|(_, shortest)| {
-                    // The shorter the rest, the longer the prefix; a root itself
-                    // has no slash after it and still is the longest.
-                    rest.len() < shortest.len()
-                })
+            let root = mount.path;
+            let rest = match path.get(root.len()) {
+                None if path.len() == root.len() => &[],
+                Some(b'/') => path.get(root.len() + 1..).unwrap_or_default(),
+                _ => continue,
+            };
+            // The shorter the rest, the longer the prefix; and a root itself, which
+            // has no slash after it, has the shortest.
+            if path.get(common_bytes..root.len()) == root.get(common_bytes..)
+                && found.is_none_or(|(_, shortest)| rest.len() < shortest.len())
             {
                 found = Some((number, rest));
             }
