@@ -265,7 +265,9 @@ pub fn open(
         return Err(Errno::ENOTDIR);
     }
     let temporary = flags as u32 & nr::O_TMPFILE == nr::O_TMPFILE;
-    let writes = flags as u32 & nr::O_ACCMODE != nr::O_RDONLY || flag(nr::O_TRUNC);
+    // Both bits together ask for the permissions, but not for a way to write (open(2)).
+    let access = flags as u32 & nr::O_ACCMODE;
+    let writes = matches!(access, nr::O_WRONLY | nr::O_RDWR) || flag(nr::O_TRUNC);
     if !path_only {
         if vnode.is_dir() && (writes || flag(nr::O_CREAT)) && !temporary {
             return Err(Errno::EISDIR);
@@ -287,13 +289,18 @@ pub fn open(
             }
         }
     }
-    // Creation is not wanted any more, the kernel's times of the blob are not
-    // shown to anybody, and who may not own the blob may still read it.
-    let kept = flags as u32 & !(nr::O_CREAT | nr::O_EXCL | nr::O_NOATIME);
-    let opened = with_kernel_path(world, entry, &vnode, |path| {
-        // SAFETY: our own NUL-terminated path.
-        sys::result(unsafe { sys::openat(nr::AT_FDCWD, path, kept as c_int, 0 as c_uint) })
-    })?;
+    let kept = flags as u32 & !(nr::O_CREAT | nr::O_EXCL);
+    let open_with = |flags: u32| {
+        with_kernel_path(world, entry, &vnode, |path| {
+            // SAFETY: our own NUL-terminated path.
+            sys::result(unsafe { sys::openat(nr::AT_FDCWD, path, flags as c_int, 0 as c_uint) })
+        })
+    };
+    let opened = match open_with(kept)? {
+        // Who owns the entry need not own its blob, whose times nobody sees.
+        Err(Errno::EPERM) if flag(nr::O_NOATIME) => open_with(kept & !nr::O_NOATIME)?,
+        opened => opened,
+    };
     match opened {
         Ok(descriptor) => Ok(descriptor as c_int),
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) => {

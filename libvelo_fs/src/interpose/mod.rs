@@ -139,6 +139,26 @@ fn finish(family: Family, answer: Result<c_int, Errno>) -> c_int {
     }
 }
 
+/// What creation under a path with a slash at its end answers, if the place is
+/// served: the kernel refuses that spelling before it looks at the last name.
+///
+/// # Safety
+/// `path` is a C string or a bad pointer.
+unsafe fn creation_refused(dirfd: c_int, path: *const c_char) -> Option<Errno> {
+    // SAFETY: passed on to the caller.
+    let text = unsafe { locate::bytes(path) }?;
+    if text.last() != Some(&b'/') {
+        return None;
+    }
+    let mut scratch = PathBuffer::new();
+    // SAFETY: passed on to the caller.
+    match unsafe { locate::locate(dirfd, path, Options::ENTRY, &mut scratch) } {
+        Where::Served(..) | Where::Absent { .. } => Some(Errno::EISDIR),
+        Where::Failed(error) => Some(error),
+        Where::Kernel | Where::KernelAt(_) => None,
+    }
+}
+
 /// Notes what a descriptor is that the kernel has just opened for `path`: a plain
 /// file, or a plain directory above a mount, from which relative paths lead into it.
 ///

@@ -23,6 +23,14 @@ fn options_of(flags: c_int) -> Options {
     }
 }
 
+/// Flags that the kernel refuses before it looks at the path: `O_TMPFILE` that does
+/// not ask for writing, or not for a directory.
+fn is_invalid(flags: c_int) -> bool {
+    let temporary = nr::O_TMPFILE & !nr::O_DIRECTORY;
+    let writes = matches!(flags as u32 & nr::O_ACCMODE, nr::O_WRONLY | nr::O_RDWR);
+    flags as u32 & temporary != 0 && (flags as u32 & nr::O_DIRECTORY == 0 || !writes)
+}
+
 /// Opens a served entry and notes what the descriptor is.
 fn open_entry(world: &'static World, entry: Entry, flags: c_int) -> Result<c_int, Errno> {
     let descriptor = served::open(world, entry, flags, &User::effective())?;
@@ -40,6 +48,9 @@ pub(super) unsafe fn open_at(
     flags: c_int,
     pass: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
+    if is_invalid(flags) {
+        return pass(dirfd, path);
+    }
     let options = options_of(flags);
     // SAFETY: passed on to the caller.
     match unsafe { locate::quick(path, options) } {

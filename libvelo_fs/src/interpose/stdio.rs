@@ -8,6 +8,7 @@ use crate::served::{may_read, report_missing, vnode, with_kernel_path};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
 use crate::{errno, next};
+use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
@@ -25,6 +26,9 @@ unsafe fn mode_of(mode: *const c_char) -> Option<Mode> {
     // SAFETY: the caller's C string.
     let text = unsafe { crate::locate::bytes(mode) }?;
     let first = *text.first()?;
+    if !matches!(first, b'r' | b'w' | b'a') {
+        return None;
+    }
     let options = text.split(|byte| *byte == b',').next().unwrap_or(b"");
     Some(Mode {
         writes: first != b'r' || options.contains(&b'+'),
@@ -93,7 +97,14 @@ unsafe fn open_stream(
     let mut scratch = PathBuffer::new();
     // SAFETY: the caller's C string.
     let place = unsafe { locate(nr::AT_FDCWD, path, options, &mut scratch) };
+    let refused = if wanted.creates {
+        // SAFETY: the caller's C string.
+        unsafe { super::creation_refused(nr::AT_FDCWD, path) }
+    } else {
+        None
+    };
     let answer = match place {
+        _ if refused.is_some() => Err(refused.unwrap_or(Errno::EISDIR)),
         // SAFETY: `open` takes any path.
         Where::Served(world, entry) => unsafe { open_served(world, entry, wanted, open) },
         Where::Absent { .. } => Err(if wanted.creates {
@@ -169,7 +180,18 @@ pub unsafe extern "C" fn freopen(
             // Only the mode changes.
             return real(path, mode, stream);
         }
-        open_stream(path, mode, |path| real(path, mode, stream))
+        let called = Cell::new(false);
+        let reopened = open_stream(path, mode, |path| {
+            called.set(true);
+            real(path, mode, stream)
+        });
+        if reopened.is_null() && !called.get() {
+            // Whatever the reason for the failure, the old file is closed.
+            let reason = errno::last();
+            real(c"".as_ptr(), mode, stream);
+            errno::restore(reason);
+        }
+        reopened
     }
 }
 
