@@ -13,7 +13,7 @@ use crate::adapters;
 use crate::assemble::{self, Parts};
 use crate::attributes::{self, Attributes};
 use crate::cache::{About, Cache, Fingerprint, encode, save};
-use crate::error::{IndexError, Troubles};
+use crate::error::{IndexError, Shown, Troubles};
 use crate::ingest::{Counts, Ingest};
 use crate::options::{BuildOptions, Special};
 use crate::progress::{Amount, Progress};
@@ -159,13 +159,13 @@ impl Job<'_> {
         let Scanned { tree, entries, unchanged, mounts, skipped, mut troubles } =
             scan.run(self.source.stat);
         let mut summary = Summary { entries, scan_ms: ms(clock), ..Summary::default() };
-        for path in mounts {
-            let path = path.display();
+        for path in &mounts {
+            let path = Shown(path);
             summary.warnings.push(format!("{path}: another file system is mounted here; its files are included"));
         }
-        for path in skipped {
-            let path = path.display();
-            summary.warnings.push(format!("{path}: left out, a manifest cannot hold it"));
+        if !skipped.is_empty() {
+            let skipped = skipped.into_first();
+            summary.warnings.push(format!("{skipped}: left out, a manifest cannot hold such files"));
         }
         if troubles.is_hopeless() {
             troubles.into_result()?;
@@ -252,7 +252,7 @@ impl Job<'_> {
         let saved = remember(*blake3::hash(&bytes).as_bytes());
         summary.write_ms = ms(clock);
         if !saved {
-            let place = cache_path.display();
+            let place = Shown(cache_path);
             summary.warnings.push(format!("{place}: the stat cache cannot be written; the next build reads every file again"));
         }
         Ok(Built { bytes, summary })

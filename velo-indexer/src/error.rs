@@ -174,7 +174,7 @@ impl fmt::Display for Paths {
 }
 
 /// A path in a message: as it is if it can be printed on one line, else quoted and escaped.
-struct Shown<'a>(&'a Path);
+pub(crate) struct Shown<'a>(pub(crate) &'a Path);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

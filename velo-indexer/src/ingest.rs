@@ -280,7 +280,6 @@ impl<'a> Worker<'a> {
         }
         let mut facts = Facts::default();
         facts.set(Facts::ELF, put.elf);
-        facts.set(Facts::SHEBANG, put.shebang);
         facts.set(Facts::SPARSE, is_sparse(&file, &entry.stat));
         if self.shared.ingest.xattrs {
             match xattr::any(file.as_fd()) {

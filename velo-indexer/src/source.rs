@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, openat, stat};
-use velo_core::store_layout::VIEW_ROOT_VARIABLE;
+use velo_core::store_layout::{VIEW_ROOT_VARIABLE, VIEWS_DIRECTORY};
 use velo_store::Store;
 
 use crate::BuildOptions;
@@ -92,8 +92,11 @@ fn mount_point(path: &Path) -> Result<Vec<u8>, IndexError> {
 }
 
 fn refuse_overlap(source: &Path, store: &Store) -> Result<(), IndexError> {
-    let views = std::env::var_os(VIEW_ROOT_VARIABLE).filter(|value| !value.is_empty());
-    for place in [Some(store.root().to_path_buf()), views.map(PathBuf::from)].into_iter().flatten() {
+    let root = store.root().to_path_buf();
+    let named = std::env::var_os(VIEW_ROOT_VARIABLE).filter(|value| !value.is_empty());
+    // The view trees of a root that is mounted noexec are behind a symbolic link.
+    let views = named.map_or_else(|| root.join(VIEWS_DIRECTORY), PathBuf::from);
+    for place in [root, views] {
         let place = std::fs::canonicalize(&place).unwrap_or(place);
         if place.starts_with(source) || source.starts_with(&place) {
             return Err(IndexError::OverlapsStore {

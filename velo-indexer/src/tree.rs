@@ -19,12 +19,10 @@ pub(crate) struct Facts(pub(crate) u8);
 impl Facts {
     /// ELF magic.
     pub(crate) const ELF: u8 = 1;
-    /// Starts with `#!`.
-    pub(crate) const SHEBANG: u8 = 2;
     /// Has holes.
-    pub(crate) const SPARSE: u8 = 4;
+    pub(crate) const SPARSE: u8 = 2;
     /// Has extended attributes that a manifest records.
-    pub(crate) const XATTRS: u8 = 8;
+    pub(crate) const XATTRS: u8 = 4;
 
     pub(crate) fn has(self, bit: u8) -> bool {
         self.0 & bit != 0

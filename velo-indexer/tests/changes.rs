@@ -156,6 +156,20 @@ fn a_damaged_blob_is_put_right() {
     assert_eq!(place.store.read_verified(&hash).unwrap(), b"print('hello')\n");
 }
 
+/// Two trees have the same bytes, one of them as a program. When the blob comes back as
+/// the other's plain file, the program's tree makes it executable again.
+#[test]
+fn a_blob_that_is_no_longer_executable_is_put_right() {
+    let place = Place::with_tree();
+    let path = place.store.blob_path(&velo_core::id::ContentHash::of(b"#!/bin/sh\necho tool\n"));
+    let mode = || path.metadata().unwrap().mode() & 0o7777;
+    built_around(&place, |_| {
+        assert_eq!(mode(), 0o555);
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o444)).unwrap();
+    });
+    assert_eq!(mode(), 0o555);
+}
+
 /// Every way to damage the cache file: it is ignored, and the manifest is right.
 #[test]
 fn a_damaged_cache_is_ignored() {

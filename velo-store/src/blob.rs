@@ -60,6 +60,17 @@ impl Store {
         matches!(self.presence(hash, None), Ok(Presence::Good(_)))
     }
 
+    /// Whether the blob is there as a file of `size_bytes` needs it: with its stamp, and
+    /// executable if `want_exec`. What is not can be put right by putting it again.
+    #[must_use]
+    pub fn serves(&self, hash: &ContentHash, size_bytes: u64, want_exec: bool) -> bool {
+        let Ok(Presence::Good(stat)) = self.presence(hash, Some(size_bytes)) else {
+            return false;
+        };
+        let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+        mode == EXECUTABLE || (!want_exec && mode == READABLE)
+    }
+
     /// Opens a blob for reading, after checking its stamp.
     ///
     /// # Errors

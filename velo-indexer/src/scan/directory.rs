@@ -16,7 +16,7 @@ use super::listing::{Listing, Slot, list};
 use super::pseudo::pseudo_file_system;
 use super::{Shared, open_below, open_reading};
 use crate::cache::{Cache, Known, fact};
-use crate::error::{IndexError, Troubles};
+use crate::error::{IndexError, Paths, Troubles};
 use crate::stat::{Extra, look};
 use crate::tree::{Content, Directory, Entry, Facts, ROOT};
 use crate::{stat::Stat, xattr};
@@ -123,7 +123,7 @@ pub(super) struct Found {
     /// Something is not as the cache says.
     pub(super) changed: bool,
     pub(super) mounts: Vec<PathBuf>,
-    pub(super) skipped: Vec<PathBuf>,
+    pub(super) skipped: Paths,
     pub(super) troubles: Troubles,
 }
 
@@ -315,7 +315,7 @@ impl<'s, 'a> Worker<'s, 'a> {
                     found = Default::default();
                     Content::Directory(0)
                 }
-                FileType::RegularFile => self.content(known),
+                FileType::RegularFile => self.content(&found.0, known),
                 FileType::Symlink => match self.target(open, slot, known, &mut piece.targets) {
                     Some(content) => content,
                     None => continue,
@@ -336,11 +336,12 @@ impl<'s, 'a> Worker<'s, 'a> {
     }
 
     /// What the cache knows of a file's content, if the store has it.
-    fn content(&mut self, known: Option<Known>) -> Content {
+    fn content(&mut self, stat: &Stat, known: Option<Known>) -> Content {
         let scan = self.shared.scan;
         let complete = |known: &Known| !scan.xattrs || known.facts & fact::XATTRS_KNOWN != 0;
         let present = |known: &Known| {
-            known.hash != [0; 32] && scan.store.contains(&ContentHash::from_bytes(known.hash))
+            let hash = ContentHash::from_bytes(known.hash);
+            known.hash != [0; 32] && scan.store.serves(&hash, stat.size, stat.mode & 0o111 != 0)
         };
         match known.filter(complete).filter(present) {
             Some(known) => Content::File { hash: known.hash, facts: self.facts_of(&known) },
@@ -403,7 +404,7 @@ impl<'s, 'a> Worker<'s, 'a> {
         self.found.changed = true;
         let path = self.shared.full_path(id, name);
         if self.shared.scan.skip_special {
-            self.found.skipped.push(path);
+            self.found.skipped.add(path, what);
         } else {
             self.found.troubles.special.add(path, what);
         }

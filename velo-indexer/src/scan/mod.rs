@@ -28,7 +28,7 @@ use velo_store::Store;
 use crate::Progress;
 use crate::crew;
 use crate::cache::Cache;
-use crate::error::{IndexError, Troubles};
+use crate::error::{IndexError, Paths, Troubles};
 use crate::stat::Stat;
 use crate::tree::{Directory, ROOT, Tree, full_path, join};
 use directory::{Found, Head, Piece, Task, Worker};
@@ -63,7 +63,7 @@ pub(crate) struct Scanned {
     /// Mount points inside the tree.
     pub(crate) mounts: Vec<PathBuf>,
     /// Special files left out.
-    pub(crate) skipped: Vec<PathBuf>,
+    pub(crate) skipped: Paths,
     pub(crate) troubles: Troubles,
 }
 
@@ -166,7 +166,7 @@ fn assemble(steps: Vec<Step>, found: Vec<Found>) -> Scanned {
         pieces.extend(found.pieces);
         scanned.unchanged &= !found.changed;
         scanned.mounts.extend(found.mounts);
-        scanned.skipped.extend(found.skipped);
+        scanned.skipped.merge(found.skipped);
         scanned.troubles.merge(found.troubles);
     }
     pieces.sort_unstable_by_key(|piece| (piece.id, piece.start));
@@ -178,7 +178,6 @@ fn assemble(steps: Vec<Step>, found: Vec<Found>) -> Scanned {
     let below = directories.iter().map(|directory| directory.entries.len() as u64);
     scanned.entries = 1 + below.sum::<u64>();
     scanned.mounts.sort();
-    scanned.skipped.sort();
     scanned.tree = Tree { directories };
     scanned
 }

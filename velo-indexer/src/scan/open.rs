@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, openat};
-use rustix::io::{Errno, Result};
+use rustix::io::{Errno, Result, retry_on_intr};
 
 /// Opens `name` for reading: not through a symbolic link, not waiting for a fifo, and
 /// leaving its atime alone where that is allowed.
@@ -15,9 +15,10 @@ pub(crate) fn open_reading(directory: impl AsFd, name: &CStr, flags: OFlags) -> 
         | OFlags::NONBLOCK
         | OFlags::NOCTTY
         | OFlags::CLOEXEC;
-    match openat(&directory, name, flags | OFlags::NOATIME, Mode::empty()) {
+    let open = |flags| retry_on_intr(|| openat(&directory, name, flags, Mode::empty()));
+    match open(flags | OFlags::NOATIME) {
         // It takes the owner or a capability; or the file is not ours to read at all.
-        Err(Errno::PERM) => openat(&directory, name, flags, Mode::empty()),
+        Err(Errno::PERM) => open(flags),
         other => other,
     }
 }

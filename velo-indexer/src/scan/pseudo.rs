@@ -26,7 +26,7 @@ const PSEUDO: [(i64, &str); 17] = [
 /// The name of the kernel's own file system that `directory` is on, if it is.
 pub(super) fn pseudo_file_system(directory: impl AsFd) -> Option<&'static str> {
     let kind = rustix::fs::fstatfs(directory).ok()?.f_type;
-    let found = PSEUDO.iter().find(|(magic, _)| *magic == i64::from(kind))?;
+    let found = PSEUDO.iter().find(|(magic, _)| *magic == kind)?;
     Some(found.1)
 }
 
