@@ -27,6 +27,9 @@ pub struct Stream {
 // concurrent readdir(3) on one stream to the caller.
 unsafe impl Sync for Stream {}
 
+/// Position of a stream that cannot be listed, because its descriptor cannot.
+pub const UNREADABLE: u64 = u64::MAX;
+
 const FIRST_STREAMS: usize = 32;
 const CHUNK_STREAMS: usize = 256;
 const CHUNKS_MAX: usize = 256;

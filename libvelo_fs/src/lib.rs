@@ -20,6 +20,7 @@ mod interpose;
 mod link_map;
 mod listing;
 mod locate;
+mod magic_link;
 mod message;
 mod mount_points;
 mod next;

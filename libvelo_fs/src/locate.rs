@@ -6,7 +6,7 @@
 use crate::cwd::{self, Cwd};
 use crate::fd_table::{self, Known};
 use crate::world::{Entry, World};
-use crate::{errno, sys, world};
+use crate::{errno, magic_link, sys, world};
 use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int};
 use linux_raw_sys::general as nr;
@@ -162,6 +162,26 @@ fn locate_as<'s>(
             None => return Where::Kernel,
         }
     };
+    if (path.starts_with(b"/proc/") || path.starts_with(b"/dev/fd/"))
+        && let Some((entry, rest)) = magic_link::follow(world, path)
+    {
+        if !rest.is_empty() {
+            let base = entry_base(entry);
+            let found = resolve::resolve(
+                &world.view,
+                base,
+                rest,
+                options,
+                user,
+                &mut KernelTree,
+                scratch,
+            );
+            return answer(world, found);
+        }
+        if options.follow_final {
+            return Where::Served(world, entry);
+        }
+    }
     let again: *mut PathBuffer = scratch;
     let ask = |options, scratch| {
         resolve::resolve(

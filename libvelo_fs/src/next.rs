@@ -84,6 +84,9 @@ next_functions! {
     telldir(*mut c_void) -> c_long;
     seekdir(*mut c_void, c_long);
     getdents64(c_int, *mut c_void, usize) -> isize;
+    statfs(*const c_char, *mut c_void) -> c_int;
+    statvfs(*const c_char, *mut c_void) -> c_int;
+    pathconf(*const c_char, c_int) -> c_long;
     scandirat(c_int, *const c_char, *mut *mut *mut c_void, *const c_void, *const c_void) -> c_int;
     scandir(*const c_char, *mut *mut *mut c_void, *const c_void, *const c_void) -> c_int;
     chdir(*const c_char) -> c_int;

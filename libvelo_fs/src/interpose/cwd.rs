@@ -232,22 +232,42 @@ pub unsafe extern "C" fn __getwd_chk(buffer: *mut c_char, room: usize) -> *mut c
     unsafe { getwd(buffer) }
 }
 
-/// The C library's own compares `$PWD` with the directory inside; here it is
-/// always the canonical path when the directory is served.
+/// `$PWD` if it names the working directory, as the C library's own has it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn get_current_dir_name() -> *mut c_char {
     let mut path = [0; nr::PATH_MAX as usize];
-    match served_cwd(&mut path).and_then(|bytes| path.get(..bytes)) {
-        // SAFETY: fresh memory of the C library.
-        Some(path) => unsafe { link::give_string(path, core::ptr::null_mut()) },
-        // SAFETY: see the module above.
-        None => {
-            next::get_current_dir_name().map_or(core::ptr::null_mut(), |real| {
-                // SAFETY: see the module above.
-                unsafe { real() }
+    let Some(path) = served_cwd(&mut path).and_then(|bytes| path.get(..bytes)) else {
+        return next::get_current_dir_name().map_or(core::ptr::null_mut(), |real| {
+            // SAFETY: see the module above.
+            unsafe { real() }
+        });
+    };
+    // SAFETY: the program's environment; fresh memory of the C library.
+    unsafe {
+        let variable = getenv(c"PWD".as_ptr());
+        let spelled = crate::locate::bytes(variable).filter(|_| same_directory(variable));
+        link::give_string(spelled.unwrap_or(path), core::ptr::null_mut())
+    }
+}
+
+unsafe extern "C" {
+    fn getenv(name: *const c_char) -> *const c_char;
+}
+
+/// Whether a path names the working directory.
+unsafe fn same_directory(path: *const c_char) -> bool {
+    let identity = |path: *const c_char| {
+        let mut out = core::mem::MaybeUninit::<sys::Stat>::uninit();
+        // SAFETY: a C string and our own buffer, which is filled on success.
+        unsafe {
+            (super::stat::stat(path, out.as_mut_ptr()) == 0).then(|| {
+                let status = out.assume_init();
+                (status.st_dev, status.st_ino)
             })
         }
-    }
+    };
+    let found = identity(path);
+    found.is_some() && found == identity(c".".as_ptr())
 }
 
 /// getcwd(2) as the kernel has it: the length with its NUL.

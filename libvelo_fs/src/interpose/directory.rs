@@ -120,11 +120,20 @@ pub unsafe extern "C" fn fdopendir(descriptor: c_int) -> Dir {
         return dir;
     };
     const SEEK_CUR: c_int = 1;
-    let position = match sys::result(sys::lseek(descriptor, 0, SEEK_CUR)) {
-        Ok(position) => position as u64,
-        // O_PATH: it cannot be listed.
-        Err(error) => return errno::fail_null(error),
-    };
+    // O_PATH: a stream, but it cannot be listed.
+    let position = sys::result(sys::lseek(descriptor, 0, SEEK_CUR));
+    let position = position.map_or(dir_stream::UNREADABLE, |position| position as u64);
+    const FD_CLOEXEC: usize = 1;
+    let arguments = [
+        descriptor as usize,
+        nr::F_SETFD as usize,
+        FD_CLOEXEC,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: no pointers. The C library marks it as well.
+    unsafe { sys::syscall6(nr::__NR_fcntl as usize, arguments) };
     count(Family::Directory, Outcome::Served);
     dir_stream::open(descriptor, entry, position)
         .map_or_else(|| errno::fail_null(Errno::ENOMEM), Stream::as_ptr)
@@ -138,6 +147,9 @@ unsafe fn passed_readdir(dir: Dir) -> *mut Record {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readdir(dir: Dir) -> *mut Record {
     match (dir_stream::find(dir), world::get()) {
+        (Some(stream), _) if stream.position() == dir_stream::UNREADABLE => {
+            errno::fail_null(Errno::EBADF)
+        }
         (Some(stream), Some(world)) => stream.next(world).unwrap_or(core::ptr::null_mut()),
         (None, Some(world)) => {
             // SAFETY: see the module above.
@@ -281,15 +293,15 @@ pub(super) unsafe fn getdents64_served(
     let world = world::get()?;
     let entry = fd_table::served(descriptor)?;
     let answer = (|| {
+        const SEEK_SET: c_int = 0;
+        const SEEK_CUR: c_int = 1;
+        let position = sys::result(sys::lseek(descriptor, 0, SEEK_CUR))? as u64;
         if !served::vnode(world, entry)?.is_dir() {
             return Err(Errno::ENOTDIR);
         }
         if is_bad(buffer) {
             return Err(Errno::EFAULT);
         }
-        const SEEK_SET: c_int = 0;
-        const SEEK_CUR: c_int = 1;
-        let position = sys::result(sys::lseek(descriptor, 0, SEEK_CUR))? as u64;
         // SAFETY: the caller's buffer; the kernel counts in an unsigned int as well.
         let out = unsafe {
             core::slice::from_raw_parts_mut(buffer.cast::<u8>(), bytes.min(u32::MAX as usize))
@@ -323,6 +335,36 @@ pub unsafe extern "C" fn getdents64(descriptor: c_int, buffer: *mut c_void, byte
             }
         },
     }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getdirentries64(
+    descriptor: c_int,
+    buffer: *mut c_void,
+    bytes: usize,
+    base: *mut i64,
+) -> isize {
+    const SEEK_CUR: c_int = 1;
+    let start = sys::lseek(descriptor, 0, SEEK_CUR);
+    // SAFETY: see the module above.
+    unsafe {
+        let used = getdents64(descriptor, buffer, bytes);
+        if used >= 0 && !is_bad(base) {
+            *base = start as i64;
+        }
+        used
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getdirentries(
+    descriptor: c_int,
+    buffer: *mut c_void,
+    bytes: usize,
+    base: *mut i64,
+) -> isize {
+    // SAFETY: the same on 64-bit machines.
+    unsafe { getdirentries64(descriptor, buffer, bytes, base) }
 }
 
 /// scandir(3) of a served directory.

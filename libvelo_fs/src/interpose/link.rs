@@ -42,12 +42,15 @@ pub(super) unsafe fn readlink_at(
         allow_empty: true,
         ..Options::NO_FOLLOW
     };
+    if size as c_int <= 0 {
+        // Refused before the path is looked at.
+        return raw(dirfd, path, buffer, size);
+    }
+    // SAFETY: the caller's C string.
+    let empty = unsafe { crate::locate::bytes(path) }.is_some_and(<[u8]>::is_empty);
     let serve = |world: &'static World, entry: Entry| {
-        if size as isize <= 0 {
-            return Err(Errno::EINVAL);
-        }
         if !vnode(world, entry)?.is_symlink() {
-            return Err(Errno::EINVAL);
+            return Err(if empty { Errno::ENOENT } else { Errno::EINVAL });
         }
         let target = world
             .manifest(entry.mount)

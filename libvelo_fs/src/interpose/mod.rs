@@ -16,6 +16,7 @@ mod cwd;
 mod directory;
 mod exec;
 mod fd;
+mod filesystem;
 mod link;
 mod loader;
 mod open;

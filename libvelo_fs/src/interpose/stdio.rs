@@ -97,14 +97,14 @@ unsafe fn open_stream(
     let mut scratch = PathBuffer::new();
     // SAFETY: the caller's C string.
     let place = unsafe { locate(nr::AT_FDCWD, path, options, &mut scratch) };
-    let refused = if wanted.creates {
+    if wanted.creates
         // SAFETY: the caller's C string.
-        unsafe { super::creation_refused(nr::AT_FDCWD, path) }
-    } else {
-        None
-    };
+        && let Some(error) = unsafe { super::creation_refused(nr::AT_FDCWD, path) }
+    {
+        count(Family::Open, Outcome::Failed);
+        return errno::fail_null(error);
+    }
     let answer = match place {
-        _ if refused.is_some() => Err(refused.unwrap_or(Errno::EISDIR)),
         // SAFETY: `open` takes any path.
         Where::Served(world, entry) => unsafe { open_served(world, entry, wanted, open) },
         Where::Absent { .. } => Err(if wanted.creates {
