@@ -61,7 +61,8 @@ pub fn hex(hash: &[u8; 32]) -> [u8; HEX_BYTES] {
 /// Writes `/cas_store/ab/<hex>` of `hash`, to follow the root's path.
 #[must_use]
 pub fn blob_suffix(hash: &[u8; 32]) -> [u8; BLOB_SUFFIX_BYTES] {
-    let mut out = *b"/cas_store/ab/0000000000000000000000000000000000000000000000000000000000000000";
+    let mut out =
+        *b"/cas_store/ab/0000000000000000000000000000000000000000000000000000000000000000";
     let digits = hex(hash);
     let (directory, name) = out.split_at_mut(BLOB_SUFFIX_BYTES - HEX_BYTES);
     name.copy_from_slice(&digits);
@@ -75,7 +76,10 @@ pub fn blob_suffix(hash: &[u8; 32]) -> [u8; BLOB_SUFFIX_BYTES] {
 #[must_use]
 pub fn manifest_suffix(tree: &[u8; 32]) -> [u8; MANIFEST_SUFFIX_BYTES] {
     let mut out = [b'/'; MANIFEST_SUFFIX_BYTES];
-    let mut at = Cursor { out: &mut out, length: 1 };
+    let mut at = Cursor {
+        out: &mut out,
+        length: 1,
+    };
     // The buffer has exactly the room, so none of these can be cut short.
     at.push(MANIFESTS_DIRECTORY.as_bytes());
     at.push(b"/");
@@ -159,15 +163,19 @@ pub fn choose_root(
             if ram_disk_mounted() {
                 (RootRule::RamDisk, at.push(RAM_DISK.as_bytes()))
             } else {
-                let fits = at.push(SHM_PREFIX.as_bytes())
-                    && at.push(decimal(effective_uid, &mut digits));
+                let fits =
+                    at.push(SHM_PREFIX.as_bytes()) && at.push(decimal(effective_uid, &mut digits));
                 (RootRule::SharedMemory, fits)
             }
         }
         Some(path @ [b'/', ..]) => (RootRule::Variable, at.push(without_trailing_slashes(path))),
         Some(_) => return Err(RootChoiceError::NotAbsolute),
     };
-    if fits { Ok((rule, at.length)) } else { Err(RootChoiceError::TooLong) }
+    if fits {
+        Ok((rule, at.length))
+    } else {
+        Err(RootChoiceError::TooLong)
+    }
 }
 
 /// `path` without the slashes at its end; `/` itself becomes empty, so that a
@@ -189,8 +197,12 @@ struct Cursor<'a> {
 
 impl Cursor<'_> {
     fn push(&mut self, bytes: &[u8]) -> bool {
-        let Some(end) = self.length.checked_add(bytes.len()) else { return false };
-        let Some(slot) = self.out.get_mut(self.length..end) else { return false };
+        let Some(end) = self.length.checked_add(bytes.len()) else {
+            return false;
+        };
+        let Some(slot) = self.out.get_mut(self.length..end) else {
+            return false;
+        };
         slot.copy_from_slice(bytes);
         self.length = end;
         true
@@ -203,7 +215,8 @@ mod tests {
     use std::{format, string::String};
 
     use super::{
-        RootChoiceError, RootRule, blob_suffix, choose_root, decimal, hex, manifest_suffix, view_path,
+        RootChoiceError, RootRule, blob_suffix, choose_root, decimal, hex, manifest_suffix,
+        view_path,
     };
 
     #[test]
@@ -228,9 +241,18 @@ mod tests {
 
     #[test]
     fn root_is_the_variable_else_the_ram_disk_else_shared_memory() {
-        assert_eq!(chosen(Some("/a/b//"), true), (RootRule::Variable, "/a/b".into()));
-        assert_eq!(chosen(Some(""), true), (RootRule::RamDisk, "/mnt/velo_ram_disk".into()));
-        assert_eq!(chosen(None, false), (RootRule::SharedMemory, "/dev/shm/velo-1000".into()));
+        assert_eq!(
+            chosen(Some("/a/b//"), true),
+            (RootRule::Variable, "/a/b".into())
+        );
+        assert_eq!(
+            chosen(Some(""), true),
+            (RootRule::RamDisk, "/mnt/velo_ram_disk".into())
+        );
+        assert_eq!(
+            chosen(None, false),
+            (RootRule::SharedMemory, "/dev/shm/velo-1000".into())
+        );
         let refused = choose_root(Some(b"a"), || true, 0, &mut [0; 64]);
         assert_eq!(refused, Err(RootChoiceError::NotAbsolute));
         let refused = choose_root(Some(b"/abc"), || true, 0, &mut [0; 3]);

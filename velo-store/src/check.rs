@@ -152,7 +152,8 @@ impl Store {
             Ok(fd) => fd,
             Err(Errno::NOENT) => {
                 let error = StoreError::ViewDamaged {
-                    path: top,
+                    path: top.clone(),
+                    view: top,
                     expected: "the view to exist".into(),
                     found: "nothing".into(),
                 };
@@ -225,7 +226,9 @@ impl View<'_> {
         })?;
         let path = self.top.join(OsStr::from_bytes(&relative));
         let failed = |errno| match errno {
-            Errno::NOENT | Errno::NOTDIR => view_damaged(&path, "it to exist", "nothing"),
+            Errno::NOENT | Errno::NOTDIR => {
+                view_damaged(&self.top, &path, "it to exist", "nothing")
+            }
             other => StoreError::from_errno("check the view", &path, other),
         };
         let (place, name) = reach(self.fd.as_fd(), &relative).map_err(failed)?;
@@ -239,14 +242,19 @@ impl View<'_> {
             }
             let expected = format!("a directory with mtime {expected}");
             let found = format!("mode {:o} with mtime {found}", stat.st_mode);
-            return Err(view_damaged(&path, &expected, &found));
+            return Err(view_damaged(&self.top, &path, &expected, &found));
         }
         if vnode.is_symlink() {
             let expected = self.manifest.symlink_target(index).unwrap_or_default();
             let found = match readlinkat(&place, &name, Vec::new()) {
                 Ok(target) => target.into_bytes(),
                 Err(Errno::INVAL) => {
-                    return Err(view_damaged(&path, "a symbolic link", "something else"));
+                    return Err(view_damaged(
+                        &self.top,
+                        &path,
+                        "a symbolic link",
+                        "something else",
+                    ));
                 }
                 Err(errno) => return Err(failed(errno)),
             };
@@ -254,9 +262,14 @@ impl View<'_> {
                 return Ok(0);
             }
             let text = |bytes: &[u8]| format!("a link to {:?}", String::from_utf8_lossy(bytes));
-            return Err(view_damaged(&path, &text(expected), &text(&found)));
+            return Err(view_damaged(
+                &self.top,
+                &path,
+                &text(expected),
+                &text(&found),
+            ));
         }
-        check_attributes(&path, &stat, vnode)?;
+        check_attributes(&self.top, &path, &stat, vnode)?;
         let hash = ContentHash::from_bytes(vnode.content_hash);
         // The blob's own inode is hashed as a blob; only a copy needs it again.
         let is_blob = matches!(
@@ -273,12 +286,17 @@ impl View<'_> {
             return Ok(read.length);
         }
         let (expected, found) = (format!("content {hash}"), format!("content {}", read.hash));
-        Err(view_damaged(&path, &expected, &found))
+        Err(view_damaged(&self.top, &path, &expected, &found))
     }
 }
 
 /// Size, mode and stamp of a file of the view.
-fn check_attributes(path: &Path, stat: &Stat, vnode: &VnodeEntry) -> Result<(), StoreError> {
+fn check_attributes(
+    view: &Path,
+    path: &Path,
+    stat: &Stat,
+    vnode: &VnodeEntry,
+) -> Result<(), StoreError> {
     let expected = Stamp::of_blob(&vnode.content_hash);
     let found = Stamp::read(stat);
     let mode = stat.st_mode & 0o7777;
@@ -293,16 +311,18 @@ fn check_attributes(path: &Path, stat: &Stat, vnode: &VnodeEntry) -> Result<(), 
     let wanted = if executable { "0555" } else { "0444 or 0555" };
     let size = vnode.size;
     Err(view_damaged(
+        view,
         path,
         &format!("{size} bytes, mode {wanted}, mtime {expected}"),
         &format!("{} bytes, mode {mode:04o}, mtime {found}", stat.st_size),
     ))
 }
 
-fn view_damaged(path: &Path, expected: &str, found: &str) -> StoreError {
+fn view_damaged(view: &Path, path: &Path, expected: &str, found: &str) -> StoreError {
     let (expected, found) = (expected.to_owned(), found.to_owned());
     StoreError::ViewDamaged {
         path: path.to_path_buf(),
+        view: view.to_path_buf(),
         expected,
         found,
     }

@@ -149,11 +149,13 @@ pub enum StoreError {
     },
     /// Part of a view tree is not what the manifest says.
     #[error(
-        "{path}: the view is damaged: expected {expected}, found {found}; build it again (velo-ctl build-manifest or velo-ctl use)"
+        "{path}: the view is damaged: expected {expected}, found {found}; remove {view} (chmod -R u+w it first) and run velo-ctl use"
     )]
     ViewDamaged {
         /// The part.
         path: PathBuf,
+        /// The whole view tree.
+        view: PathBuf,
         /// What it should be.
         expected: String,
         /// What it is.

@@ -41,6 +41,11 @@ fn a_full_file_system_is_an_error_and_a_retry_with_room_succeeds() {
             (9 << 20, true),
             "{refused}"
         );
+        // Really before: a write would have met this error instead.
+        with_faults(&[Fault::always(libc::SYS_pwrite64, libc::EIO)], || {
+            let refused = store.put(&open(&source), 0, false, &mut Vec::new());
+            assert!(matches!(refused.unwrap_err(), StoreError::NoSpace { .. }));
+        });
         // Small ones until it is really full.
         let refused = (1..)
             .find_map(|seed| store.put_bytes(&noise(1 << 20, seed), false).err())

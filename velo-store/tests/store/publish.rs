@@ -390,6 +390,12 @@ fn the_check_finds_every_damage_and_nothing_else() {
             "{}",
             found[1].error
         );
+        let advice = format!("remove {} (chmod", store.view_path(&manifest).display());
+        assert!(
+            found[1].error.to_string().contains(&advice),
+            "{}",
+            found[1].error
+        );
         store.rebuild_view(&manifest).unwrap();
         assert!(store.fsck(&manifest, true).unwrap().problems.is_empty());
     });
