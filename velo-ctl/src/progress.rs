@@ -56,11 +56,8 @@ impl Progress {
         let (done, wait) = mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
             if wait.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let bar = progress.draw();
-                bar.set_style(
-                    ProgressStyle::with_template("{spinner} {msg}, {elapsed}")
-                        .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-                );
+                let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}");
+                let bar = progress.bar(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
                 while wait.recv_timeout(Duration::from_millis(100))
                     == Err(mpsc::RecvTimeoutError::Timeout)
                 {
@@ -80,7 +77,7 @@ impl Progress {
         if !self.wanted || self.started.elapsed() < PATIENCE {
             return;
         }
-        let bar = self.bar.get_or_init(|| self.draw());
+        let bar = self.bar.get_or_init(|| self.bar(self.style(total > 0)));
         if total > 0 && bar.length() != Some(total) {
             bar.set_length(total);
             bar.set_style(self.style(true));
@@ -95,12 +92,11 @@ impl Progress {
         }
     }
 
-    fn draw(&self) -> ProgressBar {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10))
-            .with_elapsed(self.started.elapsed());
-        bar.set_style(self.style(false));
-        bar.set_message(self.label);
-        bar
+    fn bar(&self, style: ProgressStyle) -> ProgressBar {
+        ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10))
+            .with_elapsed(self.started.elapsed())
+            .with_style(style)
+            .with_message(self.label)
     }
 
     fn style(&self, total_known: bool) -> ProgressStyle {

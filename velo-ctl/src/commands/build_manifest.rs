@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
+use velo_core::id::ContentHash;
 use velo_core::manifest::Manifest;
 use velo_indexer::{Amount, BuildOptions, Built, Special, Summary, build};
 use velo_store::{Root, Store};
 
 use crate::failure::{Failure, shown, status};
 use crate::format;
+use crate::manifest_file::ManifestFile;
 use crate::operand::root_name;
 use crate::output::{FormatArguments, Output};
 use crate::progress::{Progress, Unit};
@@ -104,9 +106,13 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let manifest = Manifest::open(&bytes).map_err(Failure::new)?;
     // Complete before it is visible: whoever opens FILE finds its view tree.
     store.ensure_view(&manifest).map_err(Failure::new)?;
-    let tree = store
-        .publish_manifest(&bytes, &arguments.output)
-        .map_err(Failure::new)?;
+    let tree = if summary.unchanged && is_published(&arguments.output, &bytes) {
+        ContentHash::of(&bytes)
+    } else {
+        store
+            .publish_manifest(&bytes, &arguments.output)
+            .map_err(Failure::new)?
+    };
     drop(waiting);
 
     let mut out = Output::new();
@@ -169,6 +175,12 @@ fn show(
         format::size(summary.new_bytes)
     ))?;
     out.line(format_args!("next: velo-ctl run -m {file} -- CMD"))
+}
+
+/// Whether FILE is this manifest already, stamp and all. The scan of an unchanged tree
+/// has looked at every blob, so publishing would only look at them again.
+fn is_published(output: &Path, bytes: &[u8]) -> bool {
+    ManifestFile::open(output).is_ok_and(|found| found.is_stamped() && found.bytes == bytes)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use velo_core::errno::Errno;
 use velo_core::id::ContentHash;
 use velo_core::resolve::{READ, may_access};
@@ -29,7 +29,7 @@ Examples:
   velo-ctl cat app.velo:numpy/version.py | head -3")]
 pub struct Arguments {
     /// A served path, or MANIFEST:PATH
-    #[arg(required = true)]
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
     path: Vec<OsString>,
     #[command(flatten)]
     manifests: ManifestArguments,

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use velo_core::errno::Errno;
 use velo_core::resolve::{READ, may_access};
 
@@ -31,6 +31,7 @@ Examples:
   velo-ctl ls --json app.velo:/app/bin")]
 pub struct Arguments {
     /// A served path, or MANIFEST:PATH
+    #[arg(value_hint = ValueHint::AnyPath)]
     path: Vec<OsString>,
     /// Mode, links, owner, size and time
     #[arg(short = 'l', long)]

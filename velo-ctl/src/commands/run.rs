@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use velo_core::errno::Errno;
 use velo_core::resolve::{EXECUTE, Mount, PATH_MAX_BYTES, may_access};
 use velo_core::store_layout::ROOT_VARIABLE;
@@ -52,6 +52,7 @@ pub struct Arguments {
     /// The program and its arguments
     #[arg(
         required = true,
+        value_hint = ValueHint::CommandWithArguments,
         trailing_var_arg = true,
         allow_hyphen_values = true,
         value_name = "CMD"

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use velo_core::manifest::Time;
 
 use crate::entry::Entry;
@@ -26,7 +26,7 @@ Examples:
   velo-ctl stat -m app.velo --json /app/bin/python")]
 pub struct Arguments {
     /// A served path, or MANIFEST:PATH
-    #[arg(required = true)]
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
     path: Vec<OsString>,
     /// Follow symbolic links
     #[arg(short = 'L', long)]

@@ -184,3 +184,31 @@ fn threads_are_a_positive_number() {
         Some(2)
     );
 }
+
+#[test]
+fn building_again_mends_what_was_lost() {
+    let sandbox = Sandbox::with_tree();
+    let found = sandbox.ctl(["stat", "--json", "app.velo:README"]).json();
+    let hex = found[0]["content"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("blob:")
+        .unwrap()
+        .to_owned();
+    fs::remove_file(sandbox.path(format!("store/cas_store/{}/{hex}", &hex[..2]))).unwrap();
+    fs::remove_dir_all(sandbox.path("store/views")).unwrap();
+    sandbox
+        .ctl(["build-manifest", "tree", "-o", "app.velo"])
+        .ok();
+    sandbox.ctl(["verify", "--deep", "app.velo"]).ok();
+    fs::remove_file(sandbox.path("app.velo")).unwrap();
+    sandbox
+        .ctl(["build-manifest", "tree", "-o", "app.velo"])
+        .ok();
+    sandbox.ctl(["verify", "--deep", "app.velo"]).ok();
+    sandbox.write("app.velo", "overwritten");
+    sandbox
+        .ctl(["build-manifest", "tree", "-o", "app.velo"])
+        .ok();
+    sandbox.ctl(["verify", "--deep", "app.velo"]).ok();
+}
