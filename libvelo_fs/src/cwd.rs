@@ -12,6 +12,7 @@ use core::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use linux_raw_sys::general as nr;
+use velo_core::resolve::Quick;
 
 const PATH_BYTES: usize = nr::PATH_MAX as usize;
 
@@ -87,7 +88,17 @@ fn ask(world: &'static World, number: u64) -> Option<u64> {
     let path = unsafe { &mut *buffer.get() };
     let bytes = sys::getcwd(path).ok()?;
     let physical = path.get(..bytes)?;
-    if let Some(entry) = world.entry_at_physical(physical) {
+    let entry = world.entry_at_physical(physical).or_else(|| {
+        // The mount point exists on disk as well, and the process started in it.
+        match world.view.quick(physical, true) {
+            Quick::Found { mount, index } => Some(Entry {
+                mount: mount as u16,
+                index,
+            }),
+            _ => None,
+        }
+    });
+    if let Some(entry) = entry {
         return Some(encode_entry(entry));
     }
     let kind = if world.mount_below(physical).is_some() {

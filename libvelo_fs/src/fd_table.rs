@@ -219,6 +219,25 @@ pub fn by_content(world: &'static World, physical: &[u8]) -> Option<Entry> {
     None
 }
 
+/// Whether a descriptor leads into the store, whatever the table says of it: nothing
+/// may be changed there.
+pub fn is_in_store(descriptor: c_int) -> bool {
+    let Some(world) = world::get() else {
+        return false;
+    };
+    if matches!(get(descriptor), Known::Foreign | Known::Ancestor { .. }) {
+        return false;
+    }
+    let mut buffer = [0; nr::PATH_MAX as usize];
+    physical_path(descriptor, &mut buffer).is_some_and(|path| {
+        path.starts_with(world.store)
+            || world
+                .places
+                .iter()
+                .any(|place| path.starts_with(place.view))
+    })
+}
+
 /// The served entry behind `descriptor`, checked against the kernel.
 pub fn served(descriptor: c_int) -> Option<Entry> {
     let world = world::get()?;

@@ -32,8 +32,8 @@ pub enum Where<'s> {
 
 /// The lowest addresses are never mapped; the kernel calls them bad (EFAULT).
 const LOWEST_ADDRESS: usize = 4096;
-/// End of user space on x86_64.
-const HIGHEST_ADDRESS: usize = 1 << 47;
+/// End of user space on x86_64: the last page is never mapped either.
+const HIGHEST_ADDRESS: usize = (1 << 47) - 4096;
 
 /// Whether the kernel would certainly answer EFAULT for this pointer.
 #[inline(always)]

@@ -1,8 +1,8 @@
 //! The links of `/proc` that lead to what this process has open: the kernel follows
 //! them into the store, the program means the served entry.
 //!
-//! `/proc/self/fd/N`, `/dev/fd/N`, `/proc/self/exe`, `/proc/self/cwd`, and
-//! `/proc/thread-self` likewise. Those of other processes are the kernel's.
+//! `/proc/self/fd/N`, `/dev/fd/N`, `/proc/self/exe`, `/proc/self/cwd`, and `/proc/PID`
+//! and `/proc/thread-self` likewise. Those of other processes are the kernel's.
 
 use crate::cwd::{self, Cwd};
 use crate::world::{Entry, World};
@@ -15,7 +15,8 @@ pub fn follow<'p>(world: &'static World, path: &'p [u8]) -> Option<(Entry, &'p [
     let descriptors = path.strip_prefix(b"/dev/fd/");
     let own = path
         .strip_prefix(b"/proc/self/")
-        .or_else(|| path.strip_prefix(b"/proc/thread-self/"));
+        .or_else(|| path.strip_prefix(b"/proc/thread-self/"))
+        .or_else(|| by_own_number(path));
     if let Some(rest) = descriptors.or_else(|| own?.strip_prefix(b"fd/")) {
         let (number, rest) = split(rest);
         let number = core::str::from_utf8(number).ok()?.parse::<c_int>().ok()?;
@@ -35,6 +36,13 @@ pub fn follow<'p>(world: &'static World, path: &'p [u8]) -> Option<(Entry, &'p [
         }
         _ => None,
     }
+}
+
+/// What follows `/proc/PID/`, if that is this process.
+fn by_own_number(path: &[u8]) -> Option<&[u8]> {
+    let (number, rest) = split(path.strip_prefix(b"/proc/")?);
+    let number = core::str::from_utf8(number).ok()?.parse::<u32>().ok()?;
+    (number == sys::process_id()).then_some(rest)
 }
 
 /// The first component, and what follows its slashes.

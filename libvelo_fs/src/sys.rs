@@ -302,6 +302,19 @@ pub fn ids(real: bool) -> (u32, u32) {
     }
 }
 
+/// getpid(2).
+pub fn process_id() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { call(nr::__NR_getpid, 0, 0, 0, 0) as u32 }
+}
+
+/// fcntl(2) `F_GETFL`.
+pub fn status_flags(descriptor: c_int) -> Result<u32, Errno> {
+    // SAFETY: no pointers.
+    let answer = unsafe { call(nr::__NR_fcntl, fd(descriptor), nr::F_GETFL as usize, 0, 0) };
+    result(answer).map(|flags| flags as u32)
+}
+
 /// getgroups(2): how many ids were written.
 pub fn groups(buffer: &mut [u32]) -> usize {
     // SAFETY: the buffer is ours.
@@ -322,7 +335,7 @@ pub fn abort() -> ! {
     const SIGABRT: usize = 6;
     // SAFETY: no pointers; raises a signal in the calling thread.
     unsafe {
-        let process = call(nr::__NR_getpid, 0, 0, 0, 0) as usize;
+        let process = process_id() as usize;
         let thread = call(nr::__NR_gettid, 0, 0, 0, 0) as usize;
         call(nr::__NR_tgkill, process, thread, SIGABRT, 0);
     }

@@ -3,7 +3,7 @@
 
 use crate::locate::{Where, bytes, locate};
 use crate::stats::{Family, Outcome, count};
-use crate::{errno, next, sys};
+use crate::{errno, fd_table, next, sys};
 use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
@@ -46,6 +46,12 @@ fn refusal(change: Change, path: *const c_char, place: &Where<'_>) -> Option<Err
     let last = last_component(unsafe { bytes(path) }.unwrap_or(b""));
     Some(match (change, place) {
         (_, Where::Kernel | Where::KernelAt(_)) => return None,
+        // The read-only mount is seen before the name is looked up.
+        (Change::Unlink | Change::Rmdir, Where::Failed(Errno::ENAMETOOLONG))
+            if last.len() > 255 =>
+        {
+            Errno::EROFS
+        }
         (_, Where::Failed(error)) => *error,
         (Change::Attribute | Change::LinkAttribute | Change::Length, Where::Absent { .. }) => {
             Errno::ENOENT
@@ -98,9 +104,23 @@ pub(super) unsafe fn changing(
     pass(dirfd, path)
 }
 
-/// Refuses the change of a served descriptor.
+/// Refuses the change of what a served descriptor is. `O_PATH` descriptors are bad
+/// ones for calls that do not say `AT_EMPTY_PATH`.
 pub(super) fn changing_descriptor(descriptor: c_int, pass: impl FnOnce() -> c_int) -> c_int {
-    if !super::fd::is_served(descriptor) {
+    if !fd_table::is_in_store(descriptor) {
+        return pass();
+    }
+    count(Family::Change, Outcome::Failed);
+    match sys::status_flags(descriptor) {
+        Ok(flags) if flags & nr::O_PATH != 0 => errno::fail(Errno::EBADF),
+        Ok(_) => errno::fail(Errno::EROFS),
+        Err(error) => errno::fail(error),
+    }
+}
+
+/// As [`changing_descriptor`], for calls that say `AT_EMPTY_PATH`.
+fn changing_itself(descriptor: c_int, pass: impl FnOnce() -> c_int) -> c_int {
+    if !fd_table::is_in_store(descriptor) {
         return pass();
     }
     count(Family::Change, Outcome::Failed);
@@ -135,6 +155,13 @@ pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unlinkat(dirfd: c_int, path: *const c_char, flags: c_int) -> c_int {
+    if flags as u32 & !nr::AT_REMOVEDIR != 0 {
+        // Refused before the path is looked at.
+        return raw(
+            nr::__NR_unlinkat,
+            [at(dirfd), path as usize, flags as usize, 0, 0],
+        );
+    }
     let change = if flags as u32 & nr::AT_REMOVEDIR == 0 {
         Change::Unlink
     } else {
@@ -156,11 +183,16 @@ pub unsafe extern "C" fn unlinkat(dirfd: c_int, path: *const c_char, flags: c_in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn remove(path: *const c_char) -> c_int {
     // SAFETY: see the module above.
-    unsafe {
+    let answer = unsafe {
         changing(Change::Unlink, nr::AT_FDCWD, path, |_, path| {
             next::remove().map_or_else(|| errno::fail(Errno::ENOSYS), |real| real(path))
         })
+    };
+    if answer == -1 && errno::last() == Errno::EISDIR {
+        // SAFETY: see the module above.
+        return unsafe { rmdir(path) };
     }
+    answer
 }
 
 #[unsafe(no_mangle)]
@@ -695,7 +727,7 @@ pub unsafe extern "C" fn fchownat(
     // SAFETY: see the module above.
     unsafe {
         if means_descriptor(path, flags) && dirfd != nr::AT_FDCWD {
-            return changing_descriptor(dirfd, || pass(dirfd, path));
+            return changing_itself(dirfd, || pass(dirfd, path));
         }
         changing(attribute_of(flags), dirfd, path, pass)
     }
@@ -793,7 +825,7 @@ pub unsafe extern "C" fn utimensat(
     // SAFETY: see the module above.
     unsafe {
         if means_descriptor(path, flags) && dirfd != nr::AT_FDCWD {
-            return changing_descriptor(dirfd, || pass(dirfd, path));
+            return changing_itself(dirfd, || pass(dirfd, path));
         }
         changing(attribute_of(flags), dirfd, path, pass)
     }
@@ -905,7 +937,7 @@ pub unsafe extern "C" fn mkostemps(template: *mut c_char, suffix: c_int, flags: 
         })
     };
     if opened >= 0 {
-        crate::fd_table::set(opened, crate::fd_table::Known::Foreign);
+        fd_table::set(opened, fd_table::Known::Foreign);
     }
     opened
 }

@@ -1,6 +1,6 @@
 //! close(2), dup(2), fcntl(2) and their kin: they keep the descriptor table true.
 
-use crate::fd_table::{self, Known};
+use crate::fd_table;
 use crate::{errno, next, sys};
 use core::ffi::{c_int, c_uint};
 use linux_raw_sys::general as nr;
@@ -130,9 +130,4 @@ pub unsafe extern "C" fn fcntl(descriptor: c_int, command: c_int, argument: usiz
 pub unsafe extern "C" fn fcntl64(descriptor: c_int, command: c_int, argument: usize) -> c_int {
     // SAFETY: the same on 64-bit machines.
     unsafe { fcntl(descriptor, command, argument) }
-}
-
-/// A descriptor that is not served: what is changed through it is the kernel's.
-pub(super) fn is_served(descriptor: c_int) -> bool {
-    fd_table::get(descriptor) != Known::Foreign && fd_table::served(descriptor).is_some()
 }
