@@ -229,12 +229,12 @@ pub fn is_in_store(descriptor: c_int) -> bool {
         return false;
     }
     let mut buffer = [0; nr::PATH_MAX as usize];
+    let below = |path: &[u8], root: &[u8]| {
+        path.strip_prefix(root)
+            .is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+    };
     physical_path(descriptor, &mut buffer).is_some_and(|path| {
-        path.starts_with(world.store)
-            || world
-                .places
-                .iter()
-                .any(|place| path.starts_with(place.view))
+        below(path, world.store) || world.places.iter().any(|place| below(path, place.view))
     })
 }
 
