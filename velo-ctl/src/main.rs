@@ -23,11 +23,15 @@ mod selection;
 mod served;
 
 use std::ffi::OsString;
+use std::os::fd::IntoRawFd;
+
+use rustix::fs::{Mode, OFlags};
 
 /// Entry point called by the C start code.
 #[cfg(not(test))]
 #[unsafe(no_mangle)]
 extern "C" fn main(count: libc::c_int, values: *const *const libc::c_char) -> libc::c_int {
+    use std::io::Write;
     use std::os::unix::ffi::OsStringExt;
     let arguments = (0..usize::try_from(count).unwrap_or(0))
         .map(|position| {
@@ -36,7 +40,27 @@ extern "C" fn main(count: libc::c_int, values: *const *const libc::c_char) -> li
             OsString::from_vec(text.to_bytes().to_vec())
         })
         .collect();
-    i32::from(start(arguments))
+    fill_descriptors();
+    let status = start(arguments);
+    // Nobody else does it: what a failed command left in the buffer.
+    let _ = std::io::stdout().flush();
+    i32::from(status)
+}
+
+/// Descriptors 0 to 2 that the caller closed must not become files of ours, which a
+/// message could then overwrite. Closed again by execve, so `run` hands them on closed.
+#[cfg_attr(test, expect(dead_code, reason = "the test harness has its own main"))]
+fn fill_descriptors() {
+    while let Ok(null) =
+        rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    {
+        let descriptor = null.into_raw_fd();
+        if descriptor > 2 {
+            // SAFETY: opened above, and nobody else knows it.
+            unsafe { rustix::io::close(descriptor) };
+            return;
+        }
+    }
 }
 
 /// Parses, runs the command, reports its failure; the exit status.

@@ -42,15 +42,18 @@ fn closed_pipe_ends_it_silently() {
 #[test]
 fn closed_descriptors_do_no_harm() {
     let sandbox = Sandbox::with_tree();
-    let line = format!(
-        "{} build-manifest tree -o again.velo <&- >&- 2>&-",
-        env!("CARGO_BIN_EXE_velo-ctl")
-    );
-    ended(sandbox.command("bash").args(["-c", &line]));
-    assert_eq!(
-        std::fs::read(sandbox.path("again.velo")).unwrap(),
-        std::fs::read(sandbox.path("app.velo")).unwrap()
-    );
+    let program = env!("CARGO_BIN_EXE_velo-ctl");
+    let line = format!("{program} build-manifest tree -o again.velo --no-cache <&- >&- 2>&-");
+    let end = ended(sandbox.command("bash").args(["-c", &line]));
+    assert_eq!(end.status, Some(0));
+    let bytes = |name: &str| std::fs::read(sandbox.path(name)).unwrap();
+    assert_eq!(bytes("again.velo"), bytes("app.velo"));
+    sandbox.ctl(["verify", "--deep", "again.velo"]).ok();
+    let line = format!("{program} run -m app.velo -- ls -l /proc/self/fd <&- 2>&-");
+    sandbox.empty_library();
+    let found = ended(sandbox.command("bash").args(["-c", &line])).out;
+    let closed = !found.contains(" 0 -> /dev/null") && !found.contains(" 2 -> ");
+    assert!(closed, "closed ones stay closed: {found}");
 }
 
 #[test]
