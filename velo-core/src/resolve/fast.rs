@@ -6,13 +6,17 @@
 //! looking again. Answers only what `walk` would answer, and declines whatever
 //! needs a closer look.
 //!
-//! Bounded: each look takes at most one hash per component, and links are counted.
+//! Bounded: each look takes a fixed number of hashes at most, and links are counted.
 
 use super::buffer::Line;
 use super::lexical::{Shape, shape_of_target};
 use super::view::Mount;
 use super::{LINKS_MAX, NAME_MAX_BYTES, Options, Outside, PathBuffer, Question, Resolution};
 use crate::errno::Errno;
+
+/// Ancestors that are tried for a path that has no entry. Enough for what programs
+/// ask for; beyond, the walk is sure to be short.
+const ANCESTORS_MAX: usize = 16;
 
 /// What one look at a whole path finds. Fits two registers, because a look is so
 /// short that a detour through memory would be felt.
@@ -236,15 +240,12 @@ impl<'r> Question<'r, '_> {
     #[inline(never)]
     fn look_above(&self, mount: &Mount<'_>, place: Place<'_>) -> Look {
         let mut missing = place.rest;
-        // Each round is one component shorter, and the root always exists.
-        loop {
+        for _ in 0..ANCESTORS_MAX {
             let slash = missing.iter().rposition(|&byte| byte == b'/');
             let above = missing.get(..slash.unwrap_or(0)).unwrap_or_default();
             let name_bytes = missing.len() - slash.map_or(0, |slash| slash + 1);
             let Some(index) = mount.find(above) else {
-                if above.is_empty() {
-                    return Look::Decline;
-                }
+                // A damaged manifest may lack its root; then no round finds anything.
                 missing = above;
                 continue;
             };
@@ -273,6 +274,7 @@ impl<'r> Question<'r, '_> {
                 Look::Fails(Errno::ENOENT)
             };
         }
+        Look::Decline
     }
 
     /// Follows the symlink that `line` is up to `end`, and all that come after it.
