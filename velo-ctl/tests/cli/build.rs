@@ -196,7 +196,7 @@ fn building_again_mends_what_was_lost() {
         .unwrap()
         .to_owned();
     fs::remove_file(sandbox.path(format!("store/cas_store/{}/{hex}", &hex[..2]))).unwrap();
-    fs::remove_dir_all(sandbox.path("store/views")).unwrap();
+    sandbox.remove("store/views");
     sandbox
         .ctl(["build-manifest", "tree", "-o", "app.velo"])
         .ok();

@@ -61,6 +61,12 @@ impl Sandbox {
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
+    /// Removes a directory, view trees with their read-only directories too.
+    pub fn remove(&self, name: &str) {
+        make_writable(&self.path(name));
+        fs::remove_dir_all(self.path(name)).unwrap();
+    }
+
     fn plant(&self) {
         self.write("tree/README", "read me\n");
         self.write("tree/empty", "");
@@ -100,6 +106,8 @@ impl Sandbox {
             .env("VELO_ROOT", self.path("store"))
             .env("TZ", "UTC")
             .env("LC_ALL", "C");
+        // Directories that this user may not search would change what is found.
+        command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.env("VELO_LIB", self.path("libvelo_fs.so"));
         command
     }
@@ -133,6 +141,21 @@ impl Sandbox {
             .arg(source)
             .status();
         assert!(made.unwrap().success(), "cc made no library");
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        make_writable(self.directory.path());
+    }
+}
+
+fn make_writable(directory: &Path) {
+    let _ = fs::set_permissions(directory, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            make_writable(&entry.path());
+        }
     }
 }
 
