@@ -514,6 +514,30 @@ fn nested_mounts_are_entered_and_left() {
 }
 
 #[test]
+fn the_way_up_from_a_nested_mount_is_searched() {
+    let world = World::by_hand(
+        &["/m", "/m/shut/in"],
+        false,
+        &[
+            ("/m/shut/", 0o700),
+            ("/m/x", 0o644),
+            ("/m/shut/in/up -> ../../x", 0o777),
+            ("/m/shut/in/y", 0o644),
+        ],
+    );
+    in_world(world, SOMEBODY, |asker| {
+        asker.expect(
+            Options::FOLLOW,
+            &[
+                // A mount is seen where it stands, whatever it stands in.
+                ("/m/shut/in/y", "found /m/shut/in/y"),
+                ("/m/shut/in/up", "errno 13"),
+            ],
+        );
+    });
+}
+
+#[test]
 fn a_mount_at_the_very_top_has_no_outside() {
     let world = World::by_hand(&["/", "/o/m"], false, &[("/x", 0o644), ("/o/m/y", 0o644)]);
     in_world(world, ROOT, |asker| {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(missing_docs, reason = "test support, documented per module")]
 
+pub mod fuzzed;
 pub mod kernel;
 pub mod model;
 pub mod plant;

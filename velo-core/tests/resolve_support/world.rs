@@ -415,6 +415,11 @@ impl World {
                 .rsplit_once('/')
                 .expect("absolute");
             let parent = world.ancestors(0, way.as_bytes(), false);
+            let here = world.full.entries(parent).expect("made as a directory");
+            if let (Some(&id), true) = (here.get(name.as_bytes()), path.ends_with('/')) {
+                world.full.inodes[id].mode = *mode;
+                continue;
+            }
             let kind = match target {
                 "" if path.ends_with('/') => Kind::Dir(BTreeMap::new()),
                 "" => Kind::File,
