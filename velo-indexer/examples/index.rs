@@ -20,7 +20,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let clock = Instant::now();
     let store = Store::open_or_create(Path::new(root))?;
     let built = build(Path::new(source), &options, &store, &())?;
-    println!("{:.1} ms, manifest of {} bytes", clock.elapsed().as_secs_f64() * 1e3, built.bytes.len());
+    println!(
+        "{:.1} ms, manifest of {} bytes",
+        clock.elapsed().as_secs_f64() * 1e3,
+        built.bytes.len()
+    );
     println!("{:#?}", built.summary);
     Ok(())
 }

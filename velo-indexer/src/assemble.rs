@@ -5,9 +5,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use velo_core::manifest::SourceStat;
 use velo_core::manifest::Package as PackageRecord;
-use velo_core::manifest::write::{Content as FileContent, EntryId, ManifestBuilder, Meta, WriteError};
+use velo_core::manifest::SourceStat;
+use velo_core::manifest::write::{
+    Content as FileContent, EntryId, ManifestBuilder, Meta, WriteError,
+};
 
 use crate::adapters::Package;
 use crate::attributes::Attributes;
@@ -30,14 +32,23 @@ pub(crate) struct Parts<'a> {
 
 /// The manifest's bytes.
 pub(crate) fn manifest(parts: Parts) -> Result<Vec<u8>, WriteError> {
-    let Parts { mount, tree, entries, attributes, packages, exact } = parts;
+    let Parts {
+        mount,
+        tree,
+        entries,
+        attributes,
+        packages,
+        exact,
+    } = parts;
     let mut assembly = Assembly {
         builder: ManifestBuilder::new(),
         links: HashMap::new(),
         attributes,
         exact,
     };
-    assembly.builder.reserve(usize::try_from(entries).unwrap_or_default());
+    assembly
+        .builder
+        .reserve(usize::try_from(entries).unwrap_or_default());
     assembly.add_all(mount, tree)?;
     let mut builder = assembly.builder;
     for package in &packages {
@@ -62,16 +73,22 @@ struct Assembly {
 
 impl Assembly {
     fn add_all(&mut self, mount: &[u8], tree: &Tree) -> Result<(), WriteError> {
-        let Some(root) = tree.directory(ROOT) else { return Err(WriteError::NoRoot) };
+        let Some(root) = tree.directory(ROOT) else {
+            return Err(WriteError::NoRoot);
+        };
         let id = self.builder.add_root(mount, meta(&root.stat))?;
         self.annotate(id, &root.stat, Some(&root.extra), (ROOT, b""))?;
         let mut waiting = VecDeque::from([(ROOT, id)]);
         while let Some((number, parent)) = waiting.pop_front() {
-            let Some(directory) = tree.directory(number) else { continue };
+            let Some(directory) = tree.directory(number) else {
+                continue;
+            };
             for (entry, position) in directory.entries.iter().zip(0..) {
                 let name = directory.name_of(entry);
                 if let Content::Directory(below) = entry.content {
-                    let Some(child) = tree.directory(below) else { continue };
+                    let Some(child) = tree.directory(below) else {
+                        continue;
+                    };
                     let id = self.builder.add_dir(parent, name, meta(&child.stat))?;
                     self.annotate(id, &child.stat, Some(&child.extra), (below, b""))?;
                     waiting.push_back((below, id));

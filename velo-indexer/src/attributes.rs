@@ -28,7 +28,12 @@ pub(crate) fn collect(
 ) -> Attributes {
     let mut found = Attributes::new();
     for (directory, id) in tree.directories.iter().zip(0..) {
-        if !directory.facts.has(Facts::XATTRS) && !directory.entries.iter().any(|entry| has_some(entry.content)) {
+        if !directory.facts.has(Facts::XATTRS)
+            && !directory
+                .entries
+                .iter()
+                .any(|entry| has_some(entry.content))
+        {
             continue;
         }
         let below = tree.path(id);
@@ -61,7 +66,11 @@ fn of_directory(
     if directory.facts.has(Facts::XATTRS) {
         keep(b"", read_checked(fd, &directory.stat));
     }
-    for entry in directory.entries.iter().filter(|entry| has_some(entry.content)) {
+    for entry in directory
+        .entries
+        .iter()
+        .filter(|entry| has_some(entry.content))
+    {
         let read = open_reading(fd, entry.c_name(&directory.names), OFlags::empty())
             .and_then(|file| read_checked(file, &entry.stat));
         keep(directory.name_of(entry), read);
@@ -73,5 +82,9 @@ fn read_checked(file: impl AsFd, scanned: &Stat) -> rustix::io::Result<Vec<Attri
     let attributes = xattr::read(&file)?;
     let (now, _) = look(&file, c"", false)?;
     // STALE is filed as a change, and the build tries again.
-    if now.is_same_state(scanned) { Ok(attributes) } else { Err(Errno::STALE) }
+    if now.is_same_state(scanned) {
+        Ok(attributes)
+    } else {
+        Err(Errno::STALE)
+    }
 }

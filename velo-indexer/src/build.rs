@@ -96,7 +96,11 @@ pub fn build(
         progress,
     };
     let path = Cache::path(&store.index_directory(), &job.key);
-    let mut cache = if options.no_cache { None } else { Cache::load(&path, &job.key) };
+    let mut cache = if options.no_cache {
+        None
+    } else {
+        Cache::load(&path, &job.key)
+    };
     let mut attempt = 1;
     loop {
         let mut done = job.attempt(cache.as_ref())?;
@@ -105,7 +109,10 @@ pub fn build(
         }
         if attempt == ATTEMPTS {
             let paths = std::mem::take(&mut done.troubles.changed).into_first();
-            return Err(IndexError::Changed { paths, attempts: ATTEMPTS });
+            return Err(IndexError::Changed {
+                paths,
+                attempts: ATTEMPTS,
+            });
         }
         std::thread::sleep(Duration::from_millis(10 << (2 * (attempt - 1))));
         attempt += 1;
@@ -156,16 +163,30 @@ impl Job<'_> {
             threads,
             progress: self.progress,
         };
-        let Scanned { tree, entries, unchanged, mounts, skipped, mut troubles } =
-            scan.run(self.source.stat);
-        let mut summary = Summary { entries, scan_ms: ms(clock), ..Summary::default() };
+        let Scanned {
+            tree,
+            entries,
+            unchanged,
+            mounts,
+            skipped,
+            mut troubles,
+        } = scan.run(self.source.stat);
+        let mut summary = Summary {
+            entries,
+            scan_ms: ms(clock),
+            ..Summary::default()
+        };
         for path in &mounts {
             let path = Shown(path);
-            summary.warnings.push(format!("{path}: another file system is mounted here; its files are included"));
+            summary.warnings.push(format!(
+                "{path}: another file system begins here; its files are included"
+            ));
         }
         if !skipped.is_empty() {
             let skipped = skipped.into_first();
-            summary.warnings.push(format!("{skipped}: left out, a manifest cannot hold such files"));
+            summary.warnings.push(format!(
+                "{skipped}: left out, a manifest cannot hold such files"
+            ));
         }
         if troubles.is_hopeless() {
             troubles.into_result()?;
@@ -214,10 +235,19 @@ impl Job<'_> {
     /// Writes the manifest and the stat cache, or says what the tree has that cannot be
     /// indexed; what was read of it is remembered all the same.
     fn finish(&self, done: Try, cache_path: &Path) -> Result<Built, IndexError> {
-        let Try { began, tree, attributes, troubles, mut summary, manifest, .. } = done;
+        let Try {
+            began,
+            tree,
+            attributes,
+            troubles,
+            mut summary,
+            manifest,
+            ..
+        } = done;
         let remember = |tree_id| {
             let about = self.about(began, tree_id);
-            encode(&tree, summary.entries, &about).is_none_or(|bytes| save(cache_path, &bytes).is_ok())
+            encode(&tree, summary.entries, &about)
+                .is_none_or(|bytes| save(cache_path, &bytes).is_ok())
         };
         if let Err(error) = troubles.into_result() {
             // The next attempt is faster for it, or not.
@@ -226,7 +256,8 @@ impl Job<'_> {
         }
         if let Some(bytes) = manifest {
             summary.unchanged = true;
-            summary.packages = Manifest::open(&bytes).map_or(0, |manifest| manifest.packages().count() as u64);
+            summary.packages =
+                Manifest::open(&bytes).map_or(0, |manifest| manifest.packages().count() as u64);
             return Ok(Built { bytes, summary });
         }
         let clock = Instant::now();
@@ -253,7 +284,9 @@ impl Job<'_> {
         summary.write_ms = ms(clock);
         if !saved {
             let place = Shown(cache_path);
-            summary.warnings.push(format!("{place}: the stat cache cannot be written; the next build reads every file again"));
+            summary.warnings.push(format!(
+                "{place}: the stat cache cannot be written; the next build reads every file again"
+            ));
         }
         Ok(Built { bytes, summary })
     }
@@ -268,7 +301,10 @@ impl Job<'_> {
         }
         let stored = manifest_suffix(&tree);
         let stored = OsStr::from_bytes(stored.get(1..).unwrap_or_default());
-        let places = [Some(self.store.root().join(stored)), self.options.output.clone()];
+        let places = [
+            Some(self.store.root().join(stored)),
+            self.options.output.clone(),
+        ];
         places.into_iter().flatten().find_map(|path| {
             let bytes = std::fs::read(path).ok()?;
             (*blake3::hash(&bytes).as_bytes() == tree).then_some(bytes)
@@ -276,19 +312,33 @@ impl Job<'_> {
     }
 
     fn encode(&self, done: &Try, tree_id: [u8; 32]) -> Option<Vec<u8>> {
-        encode(&done.tree, done.summary.entries, &self.about(done.began, tree_id))
+        encode(
+            &done.tree,
+            done.summary.entries,
+            &self.about(done.began, tree_id),
+        )
     }
 
     fn about(&self, began: SystemTime, tree: [u8; 32]) -> About {
         let (key, fingerprint) = (self.key, self.fingerprint);
-        About { key, fingerprint, tree, began, xattrs: self.options.xattrs }
+        About {
+            key,
+            fingerprint,
+            tree,
+            began,
+            xattrs: self.options.xattrs,
+        }
     }
 }
 
 impl Summary {
     fn count(&mut self, tree: &Tree, counts: Counts) {
         self.dirs = tree.directories.len() as u64;
-        for entry in tree.directories.iter().flat_map(|directory| &directory.entries) {
+        for entry in tree
+            .directories
+            .iter()
+            .flat_map(|directory| &directory.entries)
+        {
             match entry.content {
                 Content::Directory(_) => {}
                 Content::Symlink { .. } => self.symlinks += 1,

@@ -12,7 +12,10 @@ use velo_core::manifest::{NAME_BYTES_MAX, PATH_BYTES_MAX};
 #[non_exhaustive]
 pub enum IndexError {
     /// The source does not exist, or a directory on the way to it cannot be searched.
-    #[error("{}: cannot open the source tree: {error}; name an existing directory that this user may read", Shown(path))]
+    #[error(
+        "{}: cannot open the source tree: {error}; name an existing directory that this user may read",
+        Shown(path)
+    )]
     Source {
         /// The source as it was given.
         path: PathBuf,
@@ -20,7 +23,10 @@ pub enum IndexError {
         error: io::Error,
     },
     /// The source is something else than a directory.
-    #[error("{}: expected a directory to index, found a {found}; name the directory that holds it", Shown(path))]
+    #[error(
+        "{}: expected a directory to index, found a {found}; name the directory that holds it",
+        Shown(path)
+    )]
     NotDirectory {
         /// The source.
         path: PathBuf,
@@ -28,7 +34,11 @@ pub enum IndexError {
         found: &'static str,
     },
     /// Source and store overlap, so that indexing would index its own results.
-    #[error("{}: the source tree and the store ({}) must not contain each other; set VELO_ROOT (and VELO_VIEW_ROOT) to a place outside of it", Shown(source_path), Shown(store))]
+    #[error(
+        "{}: the source tree and the store ({}) must not contain each other; set VELO_ROOT (and VELO_VIEW_ROOT) to a place outside of it",
+        Shown(source_path),
+        Shown(store)
+    )]
     OverlapsStore {
         /// The source.
         source_path: PathBuf,
@@ -36,7 +46,11 @@ pub enum IndexError {
         store: PathBuf,
     },
     /// The manifest would be written into the tree that it describes.
-    #[error("{}: the manifest would become part of the tree that it describes ({}); write it to a place outside of it", Shown(output), Shown(source_path))]
+    #[error(
+        "{}: the manifest would become part of the tree that it describes ({}); write it to a place outside of it",
+        Shown(output),
+        Shown(source_path)
+    )]
     OutputInside {
         /// The source.
         source_path: PathBuf,
@@ -44,13 +58,18 @@ pub enum IndexError {
         output: PathBuf,
     },
     /// The mount point is not a plain absolute path.
-    #[error("{}: expected an absolute mount point without `.` or `..`, of at most 4095 bytes; give the path that programs will use", Shown(mount))]
+    #[error(
+        "{}: expected an absolute mount point without `.` or `..`, of at most 4095 bytes; give the path that programs will use",
+        Shown(mount)
+    )]
     Mount {
         /// What was given.
         mount: PathBuf,
     },
     /// The tree has files that a manifest cannot hold.
-    #[error("{paths}; a manifest holds directories, regular files and symbolic links only: remove them, or leave them out with --skip-special")]
+    #[error(
+        "{paths}; a manifest holds directories, regular files and symbolic links only: remove them, or leave them out with --skip-special"
+    )]
     Special {
         /// Which, and what they are.
         paths: Paths,
@@ -62,7 +81,9 @@ pub enum IndexError {
         paths: Paths,
     },
     /// The tree kept changing.
-    #[error("{paths}; the tree changed while it was indexed, {attempts} times in a row: stop what writes to it and index again")]
+    #[error(
+        "{paths}; the tree changed while it was indexed, {attempts} times in a row: stop what writes to it and index again"
+    )]
     Changed {
         /// Which, and how.
         paths: Paths,
@@ -70,13 +91,18 @@ pub enum IndexError {
         attempts: u32,
     },
     /// Names or paths that the format has no room for.
-    #[error("{paths}; a manifest holds names of at most {NAME_BYTES_MAX} bytes, and paths of at most {PATH_BYTES_MAX} below the source: shorten them")]
+    #[error(
+        "{paths}; a manifest holds names of at most {NAME_BYTES_MAX} bytes, and paths of at most {PATH_BYTES_MAX} below the source: shorten them"
+    )]
     TooLong {
         /// Which, and how long.
         paths: Paths,
     },
     /// More entries than an entry number can tell apart.
-    #[error("{}: more than {max} entries in one tree; index its parts separately", Shown(path))]
+    #[error(
+        "{}: more than {max} entries in one tree; index its parts separately",
+        Shown(path)
+    )]
     TooManyEntries {
         /// The source.
         path: PathBuf,
@@ -84,7 +110,10 @@ pub enum IndexError {
         max: u32,
     },
     /// Part of the tree belongs to a file system that the kernel makes up as it goes.
-    #[error("{}: expected files, found a {found} file system of the kernel; unmount it or index a directory without it", Shown(path))]
+    #[error(
+        "{}: expected files, found a {found} file system of the kernel; unmount it or index a directory without it",
+        Shown(path)
+    )]
     PseudoFileSystem {
         /// Its mount point.
         path: PathBuf,
@@ -92,7 +121,10 @@ pub enum IndexError {
         found: &'static str,
     },
     /// The process has no file descriptors left.
-    #[error("{}: too many open files; raise the limit (ulimit -n) or index with fewer threads", Shown(path))]
+    #[error(
+        "{}: too many open files; raise the limit (ulimit -n) or index with fewer threads",
+        Shown(path)
+    )]
     Descriptors {
         /// What could not be opened.
         path: PathBuf,
@@ -179,7 +211,9 @@ pub(crate) struct Shown<'a>(pub(crate) &'a Path);
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.to_str() {
-            Some(text) if !text.is_empty() && !text.contains(char::is_control) => out.write_str(text),
+            Some(text) if !text.is_empty() && !text.contains(char::is_control) => {
+                out.write_str(text)
+            }
             _ => write!(out, "{:?}", self.0),
         }
     }
@@ -214,10 +248,17 @@ impl Troubles {
                 self.changed.add(path, "vanished or replaced");
             }
             Errno::ACCESS | Errno::PERM | Errno::IO => {
-                self.unreadable.add(path, format!("cannot {action}: {}", io::Error::from(errno)));
+                self.unreadable
+                    .add(path, format!("cannot {action}: {}", io::Error::from(errno)));
             }
             Errno::MFILE | Errno::NFILE => self.fatal = Some(IndexError::Descriptors { path }),
-            _ => self.fatal = Some(IndexError::Io { action, path, error: errno.into() }),
+            _ => {
+                self.fatal = Some(IndexError::Io {
+                    action,
+                    path,
+                    error: errno.into(),
+                })
+            }
         }
     }
 
@@ -233,13 +274,19 @@ impl Troubles {
             return Err(fatal);
         }
         if !self.special.is_empty() {
-            return Err(IndexError::Special { paths: self.special.into_first() });
+            return Err(IndexError::Special {
+                paths: self.special.into_first(),
+            });
         }
         if !self.too_long.is_empty() {
-            return Err(IndexError::TooLong { paths: self.too_long.into_first() });
+            return Err(IndexError::TooLong {
+                paths: self.too_long.into_first(),
+            });
         }
         if !self.unreadable.is_empty() {
-            return Err(IndexError::Unreadable { paths: self.unreadable.into_first() });
+            return Err(IndexError::Unreadable {
+                paths: self.unreadable.into_first(),
+            });
         }
         Ok(())
     }

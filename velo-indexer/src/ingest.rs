@@ -95,7 +95,13 @@ impl Ingest<'_> {
             for (done, more, trouble) in results {
                 counts.add(more);
                 troubles.merge(trouble);
-                for Done { directory, entry, hash, facts } in done {
+                for Done {
+                    directory,
+                    entry,
+                    hash,
+                    facts,
+                } in done
+                {
                     set_content(tree, (directory, entry), Content::File { hash, facts });
                 }
             }
@@ -120,7 +126,10 @@ impl Counts {
 }
 
 fn entry_mut(tree: &mut Tree, (directory, entry): Place) -> Option<&mut Entry> {
-    tree.directories.get_mut(directory as usize)?.entries.get_mut(entry as usize)
+    tree.directories
+        .get_mut(directory as usize)?
+        .entries
+        .get_mut(entry as usize)
 }
 
 fn set_content(tree: &mut Tree, place: Place, content: Content) {
@@ -130,7 +139,12 @@ fn set_content(tree: &mut Tree, place: Place, content: Content) {
 }
 
 fn content_at(tree: &Tree, (directory, entry): Place) -> Option<Content> {
-    Some(tree.directory(directory)?.entries.get(entry as usize)?.content)
+    Some(
+        tree.directory(directory)?
+            .entries
+            .get(entry as usize)?
+            .content,
+    )
 }
 
 impl Plan {
@@ -141,7 +155,11 @@ impl Plan {
         let mut twins = Vec::new();
         let mut linked: HashMap<(u64, u64), Place> = HashMap::new();
         for (directory, id) in tree.directories.iter().zip(0..) {
-            let mut batch = Job { directory: id, entries: Vec::new(), bytes: 0 };
+            let mut batch = Job {
+                directory: id,
+                entries: Vec::new(),
+                bytes: 0,
+            };
             for (entry, position) in directory.entries.iter().zip(0..) {
                 if !matches!(entry.content, Content::Unread) {
                     continue;
@@ -157,13 +175,21 @@ impl Plan {
                 total.files += 1;
                 total.bytes += stat.size;
                 if stat.size >= LARGE_BYTES {
-                    large.push(Job { directory: id, entries: vec![position], bytes: stat.size });
+                    large.push(Job {
+                        directory: id,
+                        entries: vec![position],
+                        bytes: stat.size,
+                    });
                     continue;
                 }
                 batch.entries.push(position);
                 batch.bytes += stat.size;
                 if batch.entries.len() >= BATCH_FILES || batch.bytes >= BATCH_BYTES {
-                    let next = Job { directory: id, entries: Vec::new(), bytes: 0 };
+                    let next = Job {
+                        directory: id,
+                        entries: Vec::new(),
+                        bytes: 0,
+                    };
                     small.push(std::mem::replace(&mut batch, next));
                 }
             }
@@ -173,7 +199,11 @@ impl Plan {
         }
         large.sort_by_key(|job| std::cmp::Reverse(job.bytes));
         large.append(&mut small);
-        Self { jobs: large, total, twins }
+        Self {
+            jobs: large,
+            total,
+            twins,
+        }
     }
 }
 
@@ -210,7 +240,9 @@ impl<'a> Worker<'a> {
         let shared = self.shared;
         while !shared.stop.load(Ordering::Relaxed) {
             let next = shared.next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = shared.plan.jobs.get(next) else { break };
+            let Some(job) = shared.plan.jobs.get(next) else {
+                break;
+            };
             self.job(job);
             if self.troubles.fatal.is_some() {
                 shared.stop.store(true, Ordering::Relaxed);
@@ -226,22 +258,35 @@ impl<'a> Worker<'a> {
     }
 
     fn job(&mut self, job: &Job) {
-        let Some(directory) = self.shared.tree.directory(job.directory) else { return };
+        let Some(directory) = self.shared.tree.directory(job.directory) else {
+            return;
+        };
         let below = self.shared.tree.path(job.directory);
         let path = |name: &[u8]| full_path(self.shared.ingest.source, &below, name);
         let opened = open_below(self.shared.ingest.root, &below).and_then(|fd| {
             let (now, _) = look(&fd, c"", false)?;
-            if now.is_same_inode(&directory.stat) { Ok(fd) } else { Err(Errno::NOENT) }
+            if now.is_same_inode(&directory.stat) {
+                Ok(fd)
+            } else {
+                Err(Errno::NOENT)
+            }
         });
         let fd = match opened {
             Ok(fd) => fd,
             Err(errno) => return self.troubles.file("open the directory", path(b""), errno),
         };
         for &position in &job.entries {
-            let Some(entry) = directory.entries.get(position as usize) else { continue };
+            let Some(entry) = directory.entries.get(position as usize) else {
+                continue;
+            };
             let path = || path(directory.name_of(entry));
             if let Some((hash, facts)) = self.file(&fd, directory, entry, &path) {
-                self.done.push(Done { directory: job.directory, entry: position, hash, facts });
+                self.done.push(Done {
+                    directory: job.directory,
+                    entry: position,
+                    hash,
+                    facts,
+                });
             }
             if self.troubles.fatal.is_some() {
                 return;
@@ -275,7 +320,9 @@ impl<'a> Worker<'a> {
             }
         };
         if !is_as_scanned(&put, &entry.stat) {
-            self.troubles.changed.add(path(), "changed after it was scanned");
+            self.troubles
+                .changed
+                .add(path(), "changed after it was scanned");
             return None;
         }
         let mut facts = Facts::default();
@@ -297,13 +344,19 @@ impl<'a> Worker<'a> {
     fn file_store_error(&mut self, error: StoreError, path: &dyn Fn() -> PathBuf) {
         match error {
             StoreError::SourceChanged { found, .. } => {
-                self.troubles.changed.add(path(), format!("changed while it was read: {found}"));
+                self.troubles
+                    .changed
+                    .add(path(), format!("changed while it was read: {found}"));
             }
             StoreError::NotRegular { found, .. } => {
-                self.troubles.changed.add(path(), format!("became a {found}"));
+                self.troubles
+                    .changed
+                    .add(path(), format!("became a {found}"));
             }
             StoreError::SourceUnreadable { error, .. } => {
-                self.troubles.unreadable.add(path(), format!("cannot read: {error}"));
+                self.troubles
+                    .unreadable
+                    .add(path(), format!("cannot read: {error}"));
             }
             other => self.troubles.fatal = Some(other.into()),
         }
@@ -312,8 +365,15 @@ impl<'a> Worker<'a> {
 
 impl Counts {
     fn of(put: &Put) -> Self {
-        let read = Amount { files: 1, bytes: put.size };
-        Self { twins: 0, read, new: if put.new { read } else { Amount::default() } }
+        let read = Amount {
+            files: 1,
+            bytes: put.size,
+        };
+        Self {
+            twins: 0,
+            read,
+            new: if put.new { read } else { Amount::default() },
+        }
     }
 }
 

@@ -68,7 +68,9 @@ impl BuildOptions {
         hasher.update(mount);
         if let Ok(program) = rustix::fs::stat("/proc/self/exe") {
             let (mtime, nsec) = (program.st_mtime, program.st_mtime_nsec);
-            hasher.update(format!("{}.{}.{mtime}.{nsec}", program.st_ino, program.st_size).as_bytes());
+            hasher.update(
+                format!("{}.{}.{mtime}.{nsec}", program.st_ino, program.st_size).as_bytes(),
+            );
         }
         Fingerprint(*hasher.finalize().as_bytes())
     }

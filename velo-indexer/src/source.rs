@@ -33,8 +33,10 @@ impl Source {
         options: &BuildOptions,
         store: &Store,
     ) -> Result<Self, IndexError> {
-        let failed =
-            |error: std::io::Error| IndexError::Source { path: given.to_path_buf(), error };
+        let failed = |error: std::io::Error| IndexError::Source {
+            path: given.to_path_buf(),
+            error,
+        };
         let path = std::fs::canonicalize(given).map_err(failed)?;
         let found = stat(&path).map_err(|errno| failed(errno.into()))?;
         if let Some(found) = other_than_directory(FileType::from_raw_mode(found.st_mode)) {
@@ -49,7 +51,12 @@ impl Source {
         let root =
             openat(CWD, &path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
         let (stat, _) = look(&root, c"", false).map_err(|errno| failed(errno.into()))?;
-        Ok(Self { path, root, stat, mount })
+        Ok(Self {
+            path,
+            root,
+            stat,
+            mount,
+        })
     }
 
     /// Key of the stat cache.
@@ -72,13 +79,18 @@ fn other_than_directory(kind: FileType) -> Option<&'static str> {
 
 /// `path` with repeated and trailing slashes removed.
 fn mount_point(path: &Path) -> Result<Vec<u8>, IndexError> {
-    let refused = || IndexError::Mount { mount: path.to_path_buf() };
+    let refused = || IndexError::Mount {
+        mount: path.to_path_buf(),
+    };
     let bytes = path.as_os_str().as_bytes();
     if bytes.first() != Some(&b'/') || bytes.contains(&0) {
         return Err(refused());
     }
     let mut mount = Vec::with_capacity(bytes.len());
-    for name in bytes.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+    for name in bytes
+        .split(|&byte| byte == b'/')
+        .filter(|name| !name.is_empty())
+    {
         if name == b"." || name == b".." {
             return Err(refused());
         }
@@ -88,7 +100,11 @@ fn mount_point(path: &Path) -> Result<Vec<u8>, IndexError> {
     if mount.is_empty() {
         mount.push(b'/');
     }
-    if mount.len() > MOUNT_BYTES_MAX { Err(refused()) } else { Ok(mount) }
+    if mount.len() > MOUNT_BYTES_MAX {
+        Err(refused())
+    } else {
+        Ok(mount)
+    }
 }
 
 fn refuse_overlap(source: &Path, store: &Store) -> Result<(), IndexError> {
@@ -114,7 +130,9 @@ fn refuse_output(source: &Path, output: &Path) -> Result<(), IndexError> {
         _ => Path::new("."),
     };
     // If the place does not exist, publishing will say so.
-    let Ok(parent) = std::fs::canonicalize(parent) else { return Ok(()) };
+    let Ok(parent) = std::fs::canonicalize(parent) else {
+        return Ok(());
+    };
     if parent.starts_with(source) {
         return Err(IndexError::OutputInside {
             source_path: source.to_path_buf(),
@@ -126,5 +144,8 @@ fn refuse_output(source: &Path, output: &Path) -> Result<(), IndexError> {
 
 /// Last component of a mount point.
 pub(crate) fn last_name(mount: &[u8]) -> &[u8] {
-    mount.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+    mount
+        .rsplit(|&byte| byte == b'/')
+        .next()
+        .unwrap_or_default()
 }

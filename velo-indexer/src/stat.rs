@@ -8,7 +8,10 @@ use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp, statx};
 pub(crate) use velo_core::manifest::Time;
 
 fn time(time: StatxTimestamp) -> Time {
-    Time { sec: time.tv_sec, nsec: time.tv_nsec }
+    Time {
+        sec: time.tv_sec,
+        nsec: time.tv_nsec,
+    }
 }
 
 /// The metadata of one entry.
@@ -68,8 +71,11 @@ pub(crate) fn look(
     exact: bool,
 ) -> rustix::io::Result<(Stat, Extra)> {
     let wanted = StatxFlags::BASIC_STATS.difference(StatxFlags::ATIME);
-    let wanted =
-        if exact { wanted | StatxFlags::ATIME | StatxFlags::BTIME } else { wanted };
+    let wanted = if exact {
+        wanted | StatxFlags::ATIME | StatxFlags::BTIME
+    } else {
+        wanted
+    };
     let mut flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     if name.is_empty() {
         flags |= AtFlags::EMPTY_PATH;

@@ -58,19 +58,28 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn new(name: u32, name_bytes: u8, stat: Stat, content: Content) -> Self {
-        Self { stat, content, name, name_bytes }
+        Self {
+            stat,
+            content,
+            name,
+            name_bytes,
+        }
     }
 
     /// The entry's name in `names`, its directory's.
     pub(crate) fn name<'a>(&self, names: &'a [u8]) -> &'a [u8] {
         let start = self.name as usize;
-        names.get(start..start + usize::from(self.name_bytes)).unwrap_or_default()
+        names
+            .get(start..start + usize::from(self.name_bytes))
+            .unwrap_or_default()
     }
 
     /// Same, for a system call.
     pub(crate) fn c_name<'a>(&self, names: &'a [u8]) -> &'a CStr {
         let start = self.name as usize;
-        let bytes = names.get(start..=start + usize::from(self.name_bytes)).unwrap_or_default();
+        let bytes = names
+            .get(start..=start + usize::from(self.name_bytes))
+            .unwrap_or_default();
         CStr::from_bytes_with_nul(bytes).unwrap_or_default()
     }
 }
@@ -103,12 +112,17 @@ impl Directory {
     /// The target of a symbolic link in this directory.
     pub(crate) fn target(&self, offset: u32, bytes: u32) -> &[u8] {
         let start = offset as usize;
-        self.targets.get(start..start + bytes as usize).unwrap_or_default()
+        self.targets
+            .get(start..start + bytes as usize)
+            .unwrap_or_default()
     }
 
     /// The entry called `name`.
     pub(crate) fn find(&self, name: &[u8]) -> Option<&Entry> {
-        let position = self.entries.binary_search_by(|entry| self.name_of(entry).cmp(name)).ok()?;
+        let position = self
+            .entries
+            .binary_search_by(|entry| self.name_of(entry).cmp(name))
+            .ok()?;
         self.entries.get(position)
     }
 }
@@ -127,7 +141,8 @@ impl Tree {
     /// Path of a directory below the source; of the source: empty.
     pub(crate) fn path(&self, id: u32) -> Vec<u8> {
         let step = |id: u32| {
-            self.directory(id).map_or((ROOT, [].as_slice()), |found| (found.parent, &found.name))
+            self.directory(id)
+                .map_or((ROOT, [].as_slice()), |found| (found.parent, &found.name))
         };
         join(id, step)
     }

@@ -27,7 +27,9 @@ fn is_recorded(name: &[u8]) -> bool {
 pub(crate) fn any(file: impl AsFd) -> Result<bool> {
     let mut few = [0; NAMES_BYTES];
     match flistxattr(&file, &mut few[..]) {
-        Ok(length) => Ok(names(few.get(..length).unwrap_or_default()).next().is_some()),
+        Ok(length) => Ok(names(few.get(..length).unwrap_or_default())
+            .next()
+            .is_some()),
         Err(Errno::RANGE) => Ok(names(&list(&file)?).next().is_some()),
         Err(Errno::NOTSUP) => Ok(false),
         Err(errno) => Err(errno),
@@ -61,7 +63,8 @@ fn list(file: impl AsFd) -> Result<Vec<u8>> {
 
 /// Of a list of names, each closed by a NUL, those that are recorded.
 fn names(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    list.split(|&byte| byte == 0).filter(|name| is_recorded(name))
+    list.split(|&byte| byte == 0)
+        .filter(|name| is_recorded(name))
 }
 
 #[cfg(test)]

@@ -24,7 +24,10 @@ fn nothing_changed_nothing_read() {
     let place = Place::with_tree();
     let (first, second) = built_around(&place, |_| {});
     assert_eq!(second.bytes, first.bytes);
-    assert_eq!((second.summary.hashed_files, second.summary.cached_files), (0, 6));
+    assert_eq!(
+        (second.summary.hashed_files, second.summary.cached_files),
+        (0, 6)
+    );
     assert_eq!(second.summary.hashed_bytes, 0);
 }
 
@@ -37,7 +40,10 @@ fn same_size_and_restored_mtime() {
         std::fs::write(&path, b"print('HELLO')\n").unwrap();
         restore_mtime(&path, &before);
         let after = path.metadata().unwrap();
-        assert_eq!((after.len(), after.mtime_nsec(), after.ino()), (before.len(), before.mtime_nsec(), before.ino()));
+        assert_eq!(
+            (after.len(), after.mtime_nsec(), after.ino()),
+            (before.len(), before.mtime_nsec(), before.ino())
+        );
     });
     assert_ne!(second.bytes, first.bytes);
     assert_eq!(second.summary.hashed_files, 1);
@@ -78,7 +84,11 @@ fn what_was_racy_is_trusted_after_a_quiet_build() {
     place.write("fresh", b"just now");
     place.build();
     settle();
-    assert_eq!(place.build().summary.hashed_files, 1, "read again, for it was racy");
+    assert_eq!(
+        place.build().summary.hashed_files,
+        1,
+        "read again, for it was racy"
+    );
     assert_eq!(place.build().summary.hashed_files, 0);
 }
 
@@ -142,7 +152,10 @@ fn a_blob_that_is_gone_is_put_back() {
         assert!(!place.store.contains(&hash));
     });
     assert_eq!(second.bytes, first.bytes);
-    assert_eq!((second.summary.hashed_files, second.summary.new_blobs), (2, 1));
+    assert_eq!(
+        (second.summary.hashed_files, second.summary.new_blobs),
+        (2, 1)
+    );
 }
 
 #[test]
@@ -153,7 +166,10 @@ fn a_damaged_blob_is_put_right() {
         std::fs::remove_file(place.store.blob_path(&hash)).unwrap();
         std::fs::write(place.store.blob_path(&hash), b"something else\n").unwrap();
     });
-    assert_eq!(place.store.read_verified(&hash).unwrap(), b"print('hello')\n");
+    assert_eq!(
+        place.store.read_verified(&hash).unwrap(),
+        b"print('hello')\n"
+    );
 }
 
 /// Two trees have the same bytes, one of them as a program. When the blob comes back as
@@ -161,11 +177,14 @@ fn a_damaged_blob_is_put_right() {
 #[test]
 fn a_blob_that_is_no_longer_executable_is_put_right() {
     let place = Place::with_tree();
-    let path = place.store.blob_path(&velo_core::id::ContentHash::of(b"#!/bin/sh\necho tool\n"));
+    let path = place
+        .store
+        .blob_path(&velo_core::id::ContentHash::of(b"#!/bin/sh\necho tool\n"));
     let mode = || path.metadata().unwrap().mode() & 0o7777;
     built_around(&place, |_| {
         assert_eq!(mode(), 0o555);
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o444)).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o444))
+            .unwrap();
     });
     assert_eq!(mode(), 0o555);
 }
@@ -190,27 +209,51 @@ fn a_damaged_cache_is_ignored() {
         std::fs::write(&cache, &bytes).unwrap();
         let built = place.build();
         assert_eq!(built.bytes, first.bytes);
-        assert_eq!(built.summary.hashed_files, 6, "a cache of {} bytes was believed", bytes.len());
+        assert_eq!(
+            built.summary.hashed_files,
+            6,
+            "a cache of {} bytes was believed",
+            bytes.len()
+        );
     }
     std::fs::write(&cache, &good).unwrap();
-    assert_eq!(place.build().summary.hashed_files, 0, "the whole one is believed");
+    assert_eq!(
+        place.build().summary.hashed_files,
+        0,
+        "the whole one is believed"
+    );
 }
 
 #[test]
 fn a_cache_that_is_no_plain_file_is_ignored() {
     let place = Place::with_tree();
     let first = place.build();
-    let cache = place.store.index_directory().read_dir().unwrap().next().unwrap().unwrap().path();
+    let cache = place
+        .store
+        .index_directory()
+        .read_dir()
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     let aside = place.directory.path().join("aside");
     std::fs::rename(&cache, &aside).unwrap();
     symlink(&aside, &cache).unwrap();
     let built = place.build();
-    assert_eq!((built.bytes, built.summary.hashed_files), (first.bytes.clone(), 6));
+    assert_eq!(
+        (built.bytes, built.summary.hashed_files),
+        (first.bytes.clone(), 6)
+    );
     std::fs::remove_file(&cache).unwrap();
     std::fs::create_dir(&cache).unwrap();
     let built = place.build();
     assert_eq!((built.bytes, built.summary.hashed_files), (first.bytes, 6));
-    assert!(built.summary.warnings[0].contains("the stat cache cannot be written"), "{:?}", built.summary.warnings);
+    assert!(
+        built.summary.warnings[0].contains("the stat cache cannot be written"),
+        "{:?}",
+        built.summary.warnings
+    );
 }
 
 #[test]

@@ -13,7 +13,10 @@ fn few_descriptors_are_enough() {
     // Wide at every level, so that a scan wants to keep many directories open.
     for number in 0..2000 {
         let digits: Vec<String> = format!("{number:04}").chars().map(String::from).collect();
-        place.write(format!("{}/deeper/and/deeper/file", digits.join("/")), digits[3].as_bytes());
+        place.write(
+            format!("{}/deeper/and/deeper/file", digits.join("/")),
+            digits[3].as_bytes(),
+        );
     }
     settle();
     let mut limit = getrlimit(Resource::Nofile);

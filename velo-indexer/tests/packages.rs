@@ -8,7 +8,10 @@ use velo_indexer::BuildOptions;
 
 /// Name, version and tree hash of each package.
 fn packages(place: &Place, mount: &str) -> Vec<(String, String, [u8; 32])> {
-    let options = BuildOptions { mount: Some(mount.into()), ..BuildOptions::default() };
+    let options = BuildOptions {
+        mount: Some(mount.into()),
+        ..BuildOptions::default()
+    };
     let built = place.build_with(&options).unwrap();
     let manifest = Manifest::open(&built.bytes).unwrap();
     manifest.verify().unwrap();
@@ -24,7 +27,10 @@ fn packages(place: &Place, mount: &str) -> Vec<(String, String, [u8; 32])> {
 }
 
 fn names(packages: &[(String, String, [u8; 32])]) -> Vec<String> {
-    packages.iter().map(|(name, version, _)| format!("{name} {version}")).collect()
+    packages
+        .iter()
+        .map(|(name, version, _)| format!("{name} {version}"))
+        .collect()
 }
 
 const RECORD: &[u8] = b"six.py,sha256=x,3\n\"pkg/odd,name.py\",,\npkg/__init__.py,sha256=y,0\n\
@@ -38,7 +44,10 @@ fn site(prefix: &str) -> Place {
     write("pkg/__init__.py", b"");
     write("pkg/odd,name.py", b"odd");
     write("pkg/__pycache__/__init__.cpython-311.pyc", b"bytecode");
-    write("six-1.16.0.dist-info/METADATA", b"Metadata-Version: 2.1\nName: Six\nVersion: 1.16.0\n\nName: no\n");
+    write(
+        "six-1.16.0.dist-info/METADATA",
+        b"Metadata-Version: 2.1\nName: Six\nVersion: 1.16.0\n\nName: no\n",
+    );
     write("six-1.16.0.dist-info/RECORD", RECORD);
     write("six-1.16.0.dist-info/INSTALLER", b"uv");
     place
@@ -54,7 +63,10 @@ fn a_distribution_is_what_its_record_lists() {
     for (path, content) in [
         ("pkg/__init__.py", &b""[..]),
         ("pkg/odd,name.py", b"odd"),
-        ("six-1.16.0.dist-info/METADATA", b"Metadata-Version: 2.1\nName: Six\nVersion: 1.16.0\n\nName: no\n"),
+        (
+            "six-1.16.0.dist-info/METADATA",
+            b"Metadata-Version: 2.1\nName: Six\nVersion: 1.16.0\n\nName: no\n",
+        ),
         ("six.py", b"six"),
     ] {
         listing.extend_from_slice(path.as_bytes());
@@ -68,20 +80,35 @@ fn a_distribution_is_what_its_record_lists() {
 fn the_same_package_elsewhere_is_the_same() {
     let here = site("lib/site-packages/");
     let there = site("");
-    there.write("pkg/__pycache__/__init__.cpython-311.pyc", b"other bytecode");
+    there.write(
+        "pkg/__pycache__/__init__.cpython-311.pyc",
+        b"other bytecode",
+    );
     there.write("six-1.16.0.dist-info/INSTALLER", b"pip");
-    assert_eq!(packages(&here, "/venv"), packages(&there, "/opt/site-packages"));
+    assert_eq!(
+        packages(&here, "/venv"),
+        packages(&there, "/opt/site-packages")
+    );
     there.write("six.py", b"patched");
-    assert_ne!(packages(&here, "/venv"), packages(&there, "/opt/site-packages"));
+    assert_ne!(
+        packages(&here, "/venv"),
+        packages(&there, "/opt/site-packages")
+    );
     there.write("six.py", b"six");
     there.mode("six.py", 0o755);
-    assert_ne!(packages(&here, "/venv"), packages(&there, "/opt/site-packages"));
+    assert_ne!(
+        packages(&here, "/venv"),
+        packages(&there, "/opt/site-packages")
+    );
 }
 
 #[test]
 fn eggs_and_what_has_no_record() {
     let place = Place::new();
-    place.write("attrs-22.2.0.egg-info/PKG-INFO", b"Name: attrs\nVersion: 22.2.0\n");
+    place.write(
+        "attrs-22.2.0.egg-info/PKG-INFO",
+        b"Name: attrs\nVersion: 22.2.0\n",
+    );
     place.write("attrs-22.2.0.egg-info/top_level.txt", b"attr\nsingle\n");
     place.write("attr/__init__.py", b"attr");
     place.write("single.py", b"single");
@@ -99,36 +126,65 @@ fn eggs_and_what_has_no_record() {
 fn modules(prefix: &str) -> Place {
     let place = Place::new();
     let write = |name: &str, content: &[u8]| place.write(format!("{prefix}{name}"), content);
-    write("react/package.json", br#"{"name": "react", "version": "18.2.0", "private": {"x": [1]}}"#);
+    write(
+        "react/package.json",
+        br#"{"name": "react", "version": "18.2.0", "private": {"x": [1]}}"#,
+    );
     write("react/index.js", b"react");
     write("react/esm/package.json", br#"{"type": "module"}"#);
-    write("react/node_modules/loose/package.json", b"\xef\xbb\xbf{\"name\": \"loose\", \"version\": \"1.0.0\"}");
-    write("@types/node/package.json", br#"{"name": "@types/node", "version": "20.1.0"}"#);
+    write(
+        "react/node_modules/loose/package.json",
+        b"\xef\xbb\xbf{\"name\": \"loose\", \"version\": \"1.0.0\"}",
+    );
+    write(
+        "@types/node/package.json",
+        br#"{"name": "@types/node", "version": "20.1.0"}"#,
+    );
     write("unnamed/package.json", br#"{"version": "2.0.0"}"#);
     write("broken/package.json", b"{ not json");
     write("no-package/index.js", b"");
-    write(".pnpm/dep@1.0.0/node_modules/dep/package.json", br#"{"name": "dep", "version": "1.0.0"}"#);
+    write(
+        ".pnpm/dep@1.0.0/node_modules/dep/package.json",
+        br#"{"name": "dep", "version": "1.0.0"}"#,
+    );
     write(".bin/tool", b"");
     place
 }
 
 #[test]
 fn npm_packages() {
-    let all = ["@types/node 20.1.0", "dep 1.0.0", "loose 1.0.0", "react 18.2.0", "unnamed 2.0.0"];
+    let all = [
+        "@types/node 20.1.0",
+        "dep 1.0.0",
+        "loose 1.0.0",
+        "react 18.2.0",
+        "unnamed 2.0.0",
+    ];
     let project = packages(&modules("node_modules/"), "/project");
     assert_eq!(names(&project), all);
     // The tree may be the node_modules itself.
     let bare = modules("");
     assert_eq!(packages(&bare, "/project/node_modules"), project);
-    assert_eq!(names(&packages(&bare, "/project/modules")), ["dep 1.0.0", "loose 1.0.0"]);
+    assert_eq!(
+        names(&packages(&bare, "/project/modules")),
+        ["dep 1.0.0", "loose 1.0.0"]
+    );
 }
 
 #[test]
 fn a_nested_package_is_its_own() {
     let place = modules("node_modules/");
-    let find = |name: &str| packages(&place, "/project").into_iter().find(|package| package.0 == name).unwrap();
+    let find = |name: &str| {
+        packages(&place, "/project")
+            .into_iter()
+            .find(|package| package.0 == name)
+            .unwrap()
+    };
     let (react, loose) = (find("react"), find("loose"));
-    place.write("node_modules/react/node_modules/loose/package.json", br#"{"name": "loose", "version": "1.0.1"}"#);
+    place.write(
+        "node_modules/react/node_modules/loose/package.json",
+        br#"{"name": "loose", "version": "1.0.1"}"#,
+    );
     assert_eq!(find("react"), react);
     assert_ne!(find("loose"), loose);
     place.write("node_modules/react/esm/package.json", b"{}");

@@ -20,11 +20,18 @@ fn refusal(place: &Place, options: &BuildOptions) -> String {
 #[test]
 fn a_source_that_is_not_there() {
     let place = Place::new();
-    for source in [place.path("missing"), Path::new("").into(), place.path("file/below")] {
+    for source in [
+        place.path("missing"),
+        Path::new("").into(),
+        place.path("file/below"),
+    ] {
         place.write("file", b"");
         let error = build(&source, &BuildOptions::default(), &place.store, &()).unwrap_err();
         assert!(matches!(error, IndexError::Source { .. }), "{error}");
-        assert!(error.to_string().contains("name an existing directory"), "{error}");
+        assert!(
+            error.to_string().contains("name an existing directory"),
+            "{error}"
+        );
     }
 }
 
@@ -32,8 +39,23 @@ fn a_source_that_is_not_there() {
 fn a_source_that_is_a_file() {
     let place = Place::new();
     place.write("app.py", b"");
-    let error = build(&place.path("app.py"), &BuildOptions::default(), &place.store, &()).unwrap_err();
-    assert!(matches!(error, IndexError::NotDirectory { found: "regular file", .. }), "{error}");
+    let error = build(
+        &place.path("app.py"),
+        &BuildOptions::default(),
+        &place.store,
+        &(),
+    )
+    .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            IndexError::NotDirectory {
+                found: "regular file",
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[test]
@@ -41,7 +63,12 @@ fn a_source_in_the_store_or_around_it() {
     let place = Place::with_tree();
     let inside = place.store.root().join("tree");
     std::fs::create_dir(&inside).unwrap();
-    for source in [inside.as_path(), place.store.root(), place.directory.path(), Path::new("/")] {
+    for source in [
+        inside.as_path(),
+        place.store.root(),
+        place.directory.path(),
+        Path::new("/"),
+    ] {
         let error = build(source, &BuildOptions::default(), &place.store, &()).unwrap_err();
         assert!(matches!(error, IndexError::OverlapsStore { .. }), "{error}");
     }
@@ -55,7 +82,10 @@ fn a_source_in_the_store_or_around_it() {
 fn a_manifest_inside_the_tree_it_describes() {
     let place = Place::with_tree();
     for output in [place.path("app.velo"), place.path("pkg/deep/../app.velo")] {
-        let options = BuildOptions { output: Some(output), ..BuildOptions::default() };
+        let options = BuildOptions {
+            output: Some(output),
+            ..BuildOptions::default()
+        };
         let error = place.build_with(&options).unwrap_err();
         assert!(matches!(error, IndexError::OutputInside { .. }), "{error}");
     }
@@ -66,7 +96,10 @@ fn mount_points_that_are_no_plain_path() {
     let place = Place::with_tree();
     let long = format!("/{}", "long/".repeat(1000));
     for mount in ["relative", "", "/a/../b", "/a/./b", &long] {
-        let options = BuildOptions { mount: Some(mount.into()), ..BuildOptions::default() };
+        let options = BuildOptions {
+            mount: Some(mount.into()),
+            ..BuildOptions::default()
+        };
         let error = place.build_with(&options).unwrap_err();
         assert!(matches!(error, IndexError::Mount { .. }), "{error}");
     }
@@ -85,7 +118,11 @@ fn special_files_are_named_and_refused() {
     let text = refusal(&place, &BuildOptions::default());
     let fifo = place.path("fifo");
     let socket = place.path("pkg/socket");
-    let named = format!("{} (a fifo), {} (a socket); ", fifo.display(), socket.display());
+    let named = format!(
+        "{} (a fifo), {} (a socket); ",
+        fifo.display(),
+        socket.display()
+    );
     assert!(text.starts_with(&named), "{text}");
     assert!(text.contains("--skip-special"), "{text}");
 }
@@ -93,15 +130,23 @@ fn special_files_are_named_and_refused() {
 #[test]
 fn special_files_can_be_left_out() {
     let place = with_special_files();
-    let options = BuildOptions { special: Special::Skip, ..BuildOptions::default() };
+    let options = BuildOptions {
+        special: Special::Skip,
+        ..BuildOptions::default()
+    };
     let built = place.build_with(&options).unwrap();
     let mut expected = place.expected();
     expected.remove(Path::new("fifo")).unwrap();
     expected.remove(Path::new("pkg/socket")).unwrap();
     assert_eq!(entries(&built.bytes), expected);
     assert_eq!(built.summary.entries, expected.len() as u64);
-    let [warning] = built.summary.warnings.as_slice() else { panic!("{:?}", built.summary) };
-    assert!(warning.contains("/fifo (a fifo), ") && warning.contains("/socket (a socket): left out"), "{warning}");
+    let [warning] = built.summary.warnings.as_slice() else {
+        panic!("{:?}", built.summary)
+    };
+    assert!(
+        warning.contains("/fifo (a fifo), ") && warning.contains("/socket (a socket): left out"),
+        "{warning}"
+    );
     assert_eq!(place.build_with(&options).unwrap().bytes, built.bytes);
 }
 
@@ -109,10 +154,20 @@ fn special_files_can_be_left_out() {
 fn many_special_files_are_counted() {
     let place = Place::new();
     for number in 0..12 {
-        mknodat(CWD, place.path(format!("f{number:02}")), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        mknodat(
+            CWD,
+            place.path(format!("f{number:02}")),
+            FileType::Fifo,
+            Mode::RUSR,
+            0,
+        )
+        .unwrap();
     }
     let text = refusal(&place, &BuildOptions::default());
-    assert!(text.contains("f00 (a fifo)") && text.contains("f04 (a fifo) and 7 more;"), "{text}");
+    assert!(
+        text.contains("f00 (a fifo)") && text.contains("f04 (a fifo) and 7 more;"),
+        "{text}"
+    );
     assert!(!text.contains("f05"), "{text}");
 }
 
@@ -155,12 +210,23 @@ fn unreadable_files_and_directories_are_counted() {
         let store = Store::open_or_create(&root).unwrap();
         build(&place.source, &BuildOptions::default(), &store, &()).unwrap_err()
     });
-    let IndexError::Unreadable { paths } = &error else { panic!("{error}") };
+    let IndexError::Unreadable { paths } = &error else {
+        panic!("{error}")
+    };
     assert_eq!((paths.total, paths.first.len()), (11, 5));
     let text = error.to_string();
-    assert!(text.contains("/closed (cannot open the directory: Permission denied"), "{text}");
-    assert!(text.contains("/secret/0 (cannot open: Permission denied"), "{text}");
-    assert!(text.contains(" and 6 more; make the tree readable"), "{text}");
+    assert!(
+        text.contains("/closed (cannot open the directory: Permission denied"),
+        "{text}"
+    );
+    assert!(
+        text.contains("/secret/0 (cannot open: Permission denied"),
+        "{text}"
+    );
+    assert!(
+        text.contains(" and 6 more; make the tree readable"),
+        "{text}"
+    );
     // The rest was taken in, so only what was unreadable is read after the repair.
     place.mode("closed", 0o755);
     for number in 0..10 {
@@ -172,7 +238,10 @@ fn unreadable_files_and_directories_are_counted() {
         build(&place.source, &BuildOptions::default(), &store, &()).unwrap()
     });
     assert_eq!(entries(&built.bytes), place.expected());
-    assert_eq!((built.summary.hashed_files, built.summary.cached_files), (10, 6));
+    assert_eq!(
+        (built.summary.hashed_files, built.summary.cached_files),
+        (10, 6)
+    );
 }
 
 #[test]
@@ -202,7 +271,10 @@ impl<F: Fn(u64) + Sync> Progress for Between<F> {
 }
 
 fn between<F: Fn(u64) + Sync>(act: F) -> Between<F> {
-    Between { attempts: AtomicU64::new(0), act }
+    Between {
+        attempts: AtomicU64::new(0),
+        act,
+    }
 }
 
 #[test]
@@ -213,20 +285,42 @@ fn a_change_under_the_build_is_followed() {
         1 => std::fs::remove_file(place.path("app.py")).unwrap(),
         _ => {}
     });
-    let built = build(&place.source, &BuildOptions::default(), &place.store, &progress).unwrap();
+    let built = build(
+        &place.source,
+        &BuildOptions::default(),
+        &place.store,
+        &progress,
+    )
+    .unwrap();
     assert_eq!(entries(&built.bytes), place.expected());
-    assert_eq!(progress.attempts.into_inner(), 3, "the third scan did not know of app.py");
+    assert_eq!(
+        progress.attempts.into_inner(),
+        3,
+        "the third scan did not know of app.py"
+    );
 }
 
 #[test]
 fn a_tree_that_never_holds_still_is_refused() {
     let place = Place::with_tree();
-    let progress = between(|attempt| place.write("app.py", format!("version {attempt}").as_bytes()));
-    let error = build(&place.source, &BuildOptions::default(), &place.store, &progress).unwrap_err();
-    let IndexError::Changed { paths, attempts } = &error else { panic!("{error}") };
+    let progress =
+        between(|attempt| place.write("app.py", format!("version {attempt}").as_bytes()));
+    let error = build(
+        &place.source,
+        &BuildOptions::default(),
+        &place.store,
+        &progress,
+    )
+    .unwrap_err();
+    let IndexError::Changed { paths, attempts } = &error else {
+        panic!("{error}")
+    };
     assert_eq!((paths.total, *attempts), (1, 4));
     let text = error.to_string();
-    assert!(text.contains("/app.py (changed after it was scanned); the tree changed while"), "{text}");
+    assert!(
+        text.contains("/app.py (changed after it was scanned); the tree changed while"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -242,9 +336,19 @@ fn a_directory_replaced_by_a_link_is_not_followed() {
             std::os::unix::fs::symlink(&elsewhere, place.path("pkg")).unwrap();
         }
     });
-    let built = build(&place.source, &BuildOptions::default(), &place.store, &progress).unwrap();
+    let built = build(
+        &place.source,
+        &BuildOptions::default(),
+        &place.store,
+        &progress,
+    )
+    .unwrap();
     assert_eq!(entries(&built.bytes), place.expected());
-    assert!(!place.store.contains(&velo_core::id::ContentHash::of(b"evil")));
+    assert!(
+        !place
+            .store
+            .contains(&velo_core::id::ContentHash::of(b"evil"))
+    );
 }
 
 #[test]
@@ -254,7 +358,13 @@ fn a_tree_that_vanishes_is_refused() {
         // Gone for good, though its root stays open.
         let _gone = std::fs::remove_dir_all(&place.source);
     });
-    let error = build(&place.source, &BuildOptions::default(), &place.store, &progress).unwrap_err();
+    let error = build(
+        &place.source,
+        &BuildOptions::default(),
+        &place.store,
+        &progress,
+    )
+    .unwrap_err();
     assert!(matches!(error, IndexError::Changed { .. }), "{error}");
     assert!(error.to_string().contains("vanished"), "{error}");
 }
@@ -262,6 +372,15 @@ fn a_tree_that_vanishes_is_refused() {
 #[test]
 fn the_kernels_own_file_systems_are_refused() {
     let place = Place::new();
-    let error = build(Path::new("/proc/self"), &BuildOptions::default(), &place.store, &()).unwrap_err();
-    assert!(matches!(error, IndexError::PseudoFileSystem { found: "proc", .. }), "{error}");
+    let error = build(
+        Path::new("/proc/self"),
+        &BuildOptions::default(),
+        &place.store,
+        &(),
+    )
+    .unwrap_err();
+    assert!(
+        matches!(error, IndexError::PseudoFileSystem { found: "proc", .. }),
+        "{error}"
+    );
 }

@@ -11,8 +11,12 @@ use velo_core::vnode::flag;
 use velo_indexer::BuildOptions;
 
 fn set(path: &Path, name: &str, value: &[u8]) {
-    lsetxattr(path, name, value, XattrFlags::empty())
-        .unwrap_or_else(|errno| panic!("{}: this test needs user.* attributes: {errno}", path.display()));
+    lsetxattr(path, name, value, XattrFlags::empty()).unwrap_or_else(|errno| {
+        panic!(
+            "{}: this test needs user.* attributes: {errno}",
+            path.display()
+        )
+    });
 }
 
 /// Name and value of each attribute of an entry.
@@ -38,10 +42,19 @@ fn files_and_directories_keep_theirs() {
     set(&place.source, "user.root", b"r");
     settle();
     let built = place.build();
-    let expected = [("user.empty".into(), vec![]), ("user.origin".into(), b"somewhere".to_vec())];
+    let expected = [
+        ("user.empty".into(), vec![]),
+        ("user.origin".into(), b"somewhere".to_vec()),
+    ];
     assert_eq!(attributes(&built.bytes, "app.py"), expected);
-    assert_eq!(attributes(&built.bytes, "pkg"), [("user.kind".into(), vec![0, 255, 10])]);
-    assert_eq!(attributes(&built.bytes, ""), [("user.root".into(), b"r".to_vec())]);
+    assert_eq!(
+        attributes(&built.bytes, "pkg"),
+        [("user.kind".into(), vec![0, 255, 10])]
+    );
+    assert_eq!(
+        attributes(&built.bytes, ""),
+        [("user.root".into(), b"r".to_vec())]
+    );
     assert_eq!(attributes(&built.bytes, "pkg/copy.bin"), []);
     // The same from the cache.
     let again = place.build();
@@ -51,7 +64,7 @@ fn files_and_directories_keep_theirs() {
 #[test]
 fn capabilities_are_kept() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can give a file capabilities");
+        common::skip("only root can give a file capabilities");
         return;
     }
     let place = Place::with_tree();
@@ -59,7 +72,10 @@ fn capabilities_are_kept() {
     let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     set(&place.path("bin/tool"), "security.capability", &capability);
     let built = place.build();
-    assert_eq!(attributes(&built.bytes, "bin/tool"), [("security.capability".into(), capability.to_vec())]);
+    assert_eq!(
+        attributes(&built.bytes, "bin/tool"),
+        [("security.capability".into(), capability.to_vec())]
+    );
 }
 
 #[test]
@@ -71,8 +87,14 @@ fn a_changed_attribute_is_a_changed_file() {
     set(&place.path("app.py"), "user.a", b"2");
     set(&place.path("pkg"), "user.b", b"3");
     let built = place.build();
-    assert_eq!(attributes(&built.bytes, "app.py"), [("user.a".into(), b"2".to_vec())]);
-    assert_eq!(attributes(&built.bytes, "pkg"), [("user.b".into(), b"3".to_vec())]);
+    assert_eq!(
+        attributes(&built.bytes, "app.py"),
+        [("user.a".into(), b"2".to_vec())]
+    );
+    assert_eq!(
+        attributes(&built.bytes, "pkg"),
+        [("user.b".into(), b"3".to_vec())]
+    );
     lremovexattr(place.path("app.py"), "user.a").unwrap();
     assert_eq!(attributes(&place.build().bytes, "app.py"), []);
 }
@@ -82,12 +104,18 @@ fn without_them_nothing_is_recorded_and_the_cache_knows() {
     let place = Place::with_tree();
     set(&place.path("app.py"), "user.a", b"1");
     settle();
-    let without = BuildOptions { xattrs: false, ..BuildOptions::default() };
+    let without = BuildOptions {
+        xattrs: false,
+        ..BuildOptions::default()
+    };
     let built = place.build_with(&without).unwrap();
     assert_eq!(attributes(&built.bytes, "app.py"), []);
     // That cache says nothing of attributes, so it does not do for a build with them.
     let built = place.build();
     assert_eq!(attributes(&built.bytes, "app.py").len(), 1);
     assert_eq!(place.build().summary.hashed_files, 0);
-    assert_eq!(attributes(&place.build_with(&without).unwrap().bytes, "app.py"), []);
+    assert_eq!(
+        attributes(&place.build_with(&without).unwrap().bytes, "app.py"),
+        []
+    );
 }

@@ -55,7 +55,11 @@ pub(crate) fn find(tree: &Tree, root_name: &[u8], store: &Store, threads: usize)
     let shop = Shop { tree, store };
     let mut candidates = Vec::new();
     for (directory, id) in tree.directories.iter().zip(0..) {
-        let name = if id == ROOT { root_name } else { &directory.name };
+        let name = if id == ROOT {
+            root_name
+        } else {
+            &directory.name
+        };
         if name == b"node_modules" {
             node::find(&shop, directory, &mut candidates);
         }
@@ -89,11 +93,15 @@ impl Shop<'_> {
     /// Content of the file called `name`, if it is there and of a sensible size.
     fn read(&self, directory: &Directory, name: &[u8]) -> Option<Vec<u8>> {
         let entry = directory.find(name)?;
-        let Content::File { hash, .. } = entry.content else { return None };
+        let Content::File { hash, .. } = entry.content else {
+            return None;
+        };
         if entry.stat.size > METADATA_BYTES_MAX {
             return None;
         }
-        self.store.read_verified(&ContentHash::from_bytes(hash)).ok()
+        self.store
+            .read_verified(&ContentHash::from_bytes(hash))
+            .ok()
     }
 
     /// The subdirectory called `name`.
@@ -123,7 +131,9 @@ struct Shipped {
 
 impl Shipped {
     fn path<'a>(&self, paths: &'a [u8]) -> &'a [u8] {
-        paths.get(self.path..self.path + self.path_bytes).unwrap_or_default()
+        paths
+            .get(self.path..self.path + self.path_bytes)
+            .unwrap_or_default()
     }
 }
 
@@ -133,14 +143,20 @@ impl Shipment {
         let (kind, hash) = match entry.content {
             Content::File { hash, .. } if entry.stat.mode & 0o111 != 0 => (b'x', hash),
             Content::File { hash, .. } => (b'f', hash),
-            Content::Symlink { offset, bytes } => {
-                (b'l', *blake3::hash(directory.target(offset, bytes)).as_bytes())
-            }
+            Content::Symlink { offset, bytes } => (
+                b'l',
+                *blake3::hash(directory.target(offset, bytes)).as_bytes(),
+            ),
             Content::Directory(_) | Content::Unread => return,
         };
         let at = self.paths.len();
         self.paths.extend_from_slice(path);
-        self.entries.push(Shipped { path: at, path_bytes: path.len(), kind, hash });
+        self.entries.push(Shipped {
+            path: at,
+            path_bytes: path.len(),
+            kind,
+            hash,
+        });
     }
 
     /// Adds everything below directory `id`, paths starting with `prefix`, except the
@@ -149,7 +165,9 @@ impl Shipment {
         let mut waiting = vec![(id, prefix.to_vec())];
         let mut path = Vec::new();
         while let Some((id, prefix)) = waiting.pop() {
-            let Some(directory) = tree.directory(id) else { continue };
+            let Some(directory) = tree.directory(id) else {
+                continue;
+            };
             for entry in &directory.entries {
                 let name = directory.name_of(entry);
                 path.clear();
@@ -175,7 +193,8 @@ impl Shipment {
 
     fn tree_hash(mut self) -> [u8; 32] {
         let paths = &self.paths;
-        self.entries.sort_unstable_by(|a, b| a.path(paths).cmp(b.path(paths)));
+        self.entries
+            .sort_unstable_by(|a, b| a.path(paths).cmp(b.path(paths)));
         // A RECORD may list a file twice.
         self.entries.dedup_by(|a, b| a.path(paths) == b.path(paths));
         let mut listing = Vec::with_capacity(paths.len() + self.entries.len() * 34);

@@ -18,8 +18,12 @@ struct Identity {
 /// Adds what may be packages in `modules`, a directory called `node_modules`.
 pub(super) fn find(shop: &Shop, modules: &Directory, candidates: &mut Vec<Candidate>) {
     for entry in &modules.entries {
-        let Content::Directory(id) = entry.content else { continue };
-        let Some(directory) = shop.tree.directory(id) else { continue };
+        let Content::Directory(id) = entry.content else {
+            continue;
+        };
+        let Some(directory) = shop.tree.directory(id) else {
+            continue;
+        };
         let name = modules.name_of(entry);
         if name.starts_with(b"@") {
             for scoped in &directory.entries {
@@ -29,7 +33,10 @@ pub(super) fn find(shop: &Shop, modules: &Directory, candidates: &mut Vec<Candid
                 }
             }
         } else if !name.starts_with(b".") {
-            candidates.push(Candidate::Node { id, name: name.to_vec() });
+            candidates.push(Candidate::Node {
+                id,
+                name: name.to_vec(),
+            });
         }
     }
 }

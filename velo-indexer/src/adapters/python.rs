@@ -48,7 +48,8 @@ pub(super) fn package(shop: &Shop, id: u32, entry: &Entry) -> Option<Package> {
             }
         }
         shipment.retain(|path| !is_installers_own(path, name));
-        shop.read(info, b"METADATA").or_else(|| shop.read(info, b"PKG-INFO"))
+        shop.read(info, b"METADATA")
+            .or_else(|| shop.read(info, b"PKG-INFO"))
     } else {
         shipment.add(name, site, entry);
         shop.read(site, name)
@@ -63,7 +64,9 @@ pub(super) fn package(shop: &Shop, id: u32, entry: &Entry) -> Option<Package> {
 }
 
 fn is_installers_own(path: &[u8], info: &[u8]) -> bool {
-    let below = path.strip_prefix(info).and_then(|rest| rest.strip_prefix(b"/"));
+    let below = path
+        .strip_prefix(info)
+        .and_then(|rest| rest.strip_prefix(b"/"));
     below.is_some_and(|name| INSTALLERS_OWN.contains(&name))
 }
 
@@ -78,7 +81,9 @@ fn add_recorded(shop: &Shop, site: u32, record: &[u8], shipment: &mut Shipment) 
             Some(slash) => (path.get(..slash).unwrap_or_default(), path.get(slash + 1..)),
             None => ([].as_slice(), Some(path)),
         };
-        let Some(name) = name.filter(|name| !name.is_empty()) else { continue };
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            continue;
+        };
         if last.as_ref().is_none_or(|(path, _)| path != parent) {
             last = walk(shop, site, parent).map(|id| (parent.to_vec(), id));
         }
@@ -94,7 +99,10 @@ fn add_recorded(shop: &Shop, site: u32, record: &[u8], shipment: &mut Shipment) 
 /// Directory `path` below `site`; none if it leads elsewhere or holds bytecode.
 fn walk(shop: &Shop, site: u32, path: &[u8]) -> Option<u32> {
     let mut id = site;
-    for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+    for name in path
+        .split(|&byte| byte == b'/')
+        .filter(|name| !name.is_empty())
+    {
         if name == BYTECODE {
             return None;
         }
@@ -107,7 +115,10 @@ fn walk(shop: &Shop, site: u32, path: &[u8]) -> Option<u32> {
 fn recorded_path(line: &[u8]) -> Cow<'_, [u8]> {
     let Some(quoted) = line.strip_prefix(b"\"") else {
         let end = line.iter().position(|&byte| byte == b',' || byte == b'\r');
-        return line.get(..end.unwrap_or(line.len())).unwrap_or_default().into();
+        return line
+            .get(..end.unwrap_or(line.len()))
+            .unwrap_or_default()
+            .into();
     };
     let mut path = Vec::new();
     let mut rest = quoted.iter();
@@ -137,7 +148,9 @@ fn add_top_level(shop: &Shop, site: &Directory, info: &Directory, shipment: &mut
 /// Name and version out of the header of a METADATA or PKG-INFO file.
 fn identity(metadata: &[u8]) -> (Option<String>, Option<String>) {
     let field = |key: &[u8]| {
-        let header = metadata.split(|&byte| byte == b'\n').take_while(|line| !line.trim_ascii().is_empty());
+        let header = metadata
+            .split(|&byte| byte == b'\n')
+            .take_while(|line| !line.trim_ascii().is_empty());
         let mut values = header.filter_map(|line| line.strip_prefix(key));
         let value = String::from_utf8_lossy(values.next()?.trim_ascii()).into_owned();
         (!value.is_empty()).then_some(value)
@@ -161,7 +174,10 @@ mod tests {
     #[test]
     fn record_lines() {
         assert_eq!(*recorded_path(b"a/b.py,sha256=x,3\r"), *b"a/b.py");
-        assert_eq!(*recorded_path(b"\"a,\"\"b\"\".py\",sha256=x,3"), *b"a,\"b\".py");
+        assert_eq!(
+            *recorded_path(b"\"a,\"\"b\"\".py\",sha256=x,3"),
+            *b"a,\"b\".py"
+        );
         assert_eq!(*recorded_path(b""), *b"");
         assert_eq!(*recorded_path(b"\"open"), *b"open");
     }
@@ -171,9 +187,15 @@ mod tests {
         let text = b"Metadata-Version: 2.1\nName: a-b\nVersion: 1.0\n\nName: not this\n";
         assert_eq!(identity(text), (Some("a-b".into()), Some("1.0".into())));
         assert_eq!(identity(b"\nName: no"), (None, None));
-        assert_eq!(from_file_name(b"six-1.16.0.dist-info"), ("six".into(), "1.16.0".into()));
+        assert_eq!(
+            from_file_name(b"six-1.16.0.dist-info"),
+            ("six".into(), "1.16.0".into())
+        );
         let egg = from_file_name(b"a_b-2.0-py3.11.egg-info");
         assert_eq!(egg, ("a_b".into(), "2.0".into()));
-        assert_eq!(from_file_name(b"bare.egg-info"), ("bare".into(), String::new()));
+        assert_eq!(
+            from_file_name(b"bare.egg-info"),
+            ("bare".into(), String::new())
+        );
     }
 }

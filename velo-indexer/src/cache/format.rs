@@ -35,7 +35,9 @@ const COARSE_TICK: Duration = Duration::from_secs(2);
 pub(crate) fn trust_before(stat: &Stat, began: SystemTime) -> bool {
     let coarse = stat.ctime.nsec == 0;
     let margin = if coarse { COARSE_TICK } else { TICK };
-    let Some(limit) = began.checked_sub(margin).and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+    let Some(limit) = began
+        .checked_sub(margin)
+        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
     else {
         return false;
     };
@@ -139,7 +141,10 @@ impl Record {
     pub(super) fn read(bytes: &[u8; RECORD_BYTES]) -> Option<Self> {
         let fields = Fields(bytes);
         let time = |sec: usize, nsec: usize| {
-            Some(Time { sec: fields.u64(sec)?.cast_signed(), nsec: fields.u32(nsec)? })
+            Some(Time {
+                sec: fields.u64(sec)?.cast_signed(),
+                nsec: fields.u32(nsec)?,
+            })
         };
         Some(Self {
             hash: fields.array(0)?,
@@ -227,7 +232,14 @@ mod tests {
         let began = UNIX_EPOCH + Duration::from_secs(1000);
         let at = |sec, nsec| {
             let time = Time { sec, nsec };
-            trust_before(&Stat { mtime: time, ctime: time, ..Stat::default() }, began)
+            trust_before(
+                &Stat {
+                    mtime: time,
+                    ctime: time,
+                    ..Stat::default()
+                },
+                began,
+            )
         };
         assert!(at(999, 900_000_000));
         assert!(!at(999, 990_000_000), "within a tick");
@@ -236,7 +248,11 @@ mod tests {
         assert!(at(997, 0));
         let future = Time { sec: 5000, nsec: 1 };
         let past = Time { sec: 5, nsec: 1 };
-        let stat = Stat { mtime: future, ctime: past, ..Stat::default() };
+        let stat = Stat {
+            mtime: future,
+            ctime: past,
+            ..Stat::default()
+        };
         assert!(!trust_before(&stat, began), "an mtime from the future");
     }
 }

@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
 use crate::stat::Stat;
-use format::{Header, Record};
 pub(crate) use format::fact;
+use format::{Header, Record};
 pub(crate) use write::{About, Fingerprint, encode, save};
 
 /// A loaded cache.
@@ -73,7 +73,11 @@ impl Cache {
     /// Where the cache of the source with `key` stands.
     pub(crate) fn path(index_directory: &Path, key: &[u8; 32]) -> PathBuf {
         let digits = velo_core::store_layout::hex(key);
-        let name: String = digits.iter().take(32).map(|&digit| char::from(digit)).collect();
+        let name: String = digits
+            .iter()
+            .take(32)
+            .map(|&digit| char::from(digit))
+            .collect();
         index_directory.join(name + ".stat")
     }
 
@@ -102,11 +106,17 @@ impl Cache {
     /// Entries of a directory, sorted by name; of anything else, none.
     pub(crate) fn children(&self, index: u32) -> Range<u32> {
         let none = 0..0;
-        let Some(known) = self.known(index) else { return none };
+        let Some(known) = self.known(index) else {
+            return none;
+        };
         if !known.stat.file_type().is_dir() {
             return none;
         }
-        known.first..known.first.saturating_add(known.count).min(self.header.entries)
+        known.first
+            ..known
+                .first
+                .saturating_add(known.count)
+                .min(self.header.entries)
     }
 
     /// Target of a symbolic link.

@@ -62,7 +62,12 @@ pub(crate) fn encode(tree: &Tree, entries: u64, about: &About) -> Option<Vec<u8>
             }
         }
     }
-    let Writer { mut records, pool, count, .. } = writer;
+    let Writer {
+        mut records,
+        pool,
+        count,
+        ..
+    } = writer;
     records.extend_from_slice(&pool);
     let header = Header {
         entries: count,
@@ -86,7 +91,13 @@ impl Writer<'_> {
         let count = u32::try_from(directory.entries.len()).ok()?;
         let first = *next;
         *next = next.checked_add(count)?;
-        self.record(&directory.stat, name, directory.facts, [0; 32], (first, count))
+        self.record(
+            &directory.stat,
+            name,
+            directory.facts,
+            [0; 32],
+            (first, count),
+        )
     }
 
     fn symlink(&mut self, stat: &Stat, name: &[u8], target: &[u8]) -> Option<()> {

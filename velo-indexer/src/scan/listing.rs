@@ -41,13 +41,17 @@ pub(super) struct Listing {
 impl Slot {
     pub(super) fn c_name<'a>(&self, names: &'a [u8]) -> &'a CStr {
         let start = self.name as usize;
-        let bytes = names.get(start..=start + usize::from(self.name_bytes)).unwrap_or_default();
+        let bytes = names
+            .get(start..=start + usize::from(self.name_bytes))
+            .unwrap_or_default();
         CStr::from_bytes_with_nul(bytes).unwrap_or_default()
     }
 
     pub(super) fn name<'a>(&self, names: &'a [u8]) -> &'a [u8] {
         let start = self.name as usize;
-        names.get(start..start + usize::from(self.name_bytes)).unwrap_or_default()
+        names
+            .get(start..start + usize::from(self.name_bytes))
+            .unwrap_or_default()
     }
 }
 
@@ -78,8 +82,13 @@ fn read(
     (stat, extra): (Stat, Extra),
     buffer: &mut Vec<u8>,
 ) -> Result<Listing> {
-    let mut listing =
-        Listing { stat, extra, names: Vec::new(), slots: Vec::new(), too_long: Vec::new() };
+    let mut listing = Listing {
+        stat,
+        extra,
+        names: Vec::new(),
+        slots: Vec::new(),
+        too_long: Vec::new(),
+    };
     let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {
         let entry = entry?;
@@ -100,6 +109,8 @@ fn read(
         listing.names.extend_from_slice(name.to_bytes_with_nul());
     }
     let names = &listing.names;
-    listing.slots.sort_unstable_by(|a, b| a.name(names).cmp(b.name(names)));
+    listing
+        .slots
+        .sort_unstable_by(|a, b| a.name(names).cmp(b.name(names)));
     Ok(listing)
 }

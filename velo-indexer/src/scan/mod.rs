@@ -10,11 +10,13 @@
 //! What is mounted inside the tree is descended into, as `cp -r` does, with a warning;
 //! the kernel's own file systems (proc and the like) are refused.
 
-mod directory;
+mod guide;
 mod listing;
 mod open;
 mod pseudo;
 mod queue;
+mod task;
+mod worker;
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -26,14 +28,15 @@ use velo_core::manifest::ENTRIES_MAX;
 use velo_store::Store;
 
 use crate::Progress;
-use crate::crew;
 use crate::cache::Cache;
+use crate::crew;
 use crate::error::{IndexError, Paths, Troubles};
 use crate::stat::Stat;
 use crate::tree::{Directory, ROOT, Tree, full_path, join};
-use directory::{Found, Head, Piece, Task, Worker};
 pub(crate) use open::{open_below, open_reading};
 use queue::Queue;
+use task::{Found, Head, Piece, Task};
+use worker::Worker;
 
 /// Most directories that wait open for their subdirectories.
 const OPEN_MAX: u64 = 512;
@@ -94,7 +97,10 @@ impl Scan<'_> {
         let shared = Shared {
             scan: self,
             queue: Queue::new(threads, Task::root()),
-            steps: Mutex::new(vec![Step { parent: ROOT, name: Box::default() }]),
+            steps: Mutex::new(vec![Step {
+                parent: ROOT,
+                name: Box::default(),
+            }]),
             root_stat,
             entries: AtomicU64::new(1),
             open: &open,
@@ -102,7 +108,10 @@ impl Scan<'_> {
             stop: AtomicBool::new(false),
         };
         let found = crew::run(threads, || Worker::new(&shared).run());
-        let steps = shared.steps.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let steps = shared
+            .steps
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         assemble(steps, found)
     }
 }
@@ -112,7 +121,10 @@ impl Shared<'_> {
     fn register<'n>(&self, parent: u32, names: impl Iterator<Item = &'n [u8]>) -> Option<u32> {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         let first = u32::try_from(steps.len()).ok()?;
-        steps.extend(names.map(|name| Step { parent, name: name.into() }));
+        steps.extend(names.map(|name| Step {
+            parent,
+            name: name.into(),
+        }));
         u32::try_from(steps.len()).ok().map(|_| first)
     }
 
@@ -120,7 +132,9 @@ impl Shared<'_> {
     fn path_below(&self, id: u32) -> Vec<u8> {
         let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         join(id, |id| {
-            steps.get(id as usize).map_or((ROOT, [].as_slice()), |step| (step.parent, &step.name))
+            steps
+                .get(id as usize)
+                .map_or((ROOT, [].as_slice()), |step| (step.parent, &step.name))
         })
     }
 
@@ -152,12 +166,26 @@ fn open_budget() -> usize {
 fn assemble(steps: Vec<Step>, found: Vec<Found>) -> Scanned {
     let mut directories: Vec<Directory> = steps
         .into_iter()
-        .map(|step| Directory { parent: step.parent, name: step.name, ..Directory::default() })
+        .map(|step| Directory {
+            parent: step.parent,
+            name: step.name,
+            ..Directory::default()
+        })
         .collect();
-    let mut scanned = Scanned { unchanged: true, ..Scanned::default() };
+    let mut scanned = Scanned {
+        unchanged: true,
+        ..Scanned::default()
+    };
     let mut pieces: Vec<Piece> = Vec::new();
     for found in found {
-        for Head { id, stat, extra, facts, names } in found.heads {
+        for Head {
+            id,
+            stat,
+            extra,
+            facts,
+            names,
+        } in found.heads
+        {
             if let Some(directory) = directories.get_mut(id as usize) {
                 (directory.stat, directory.extra) = (stat, extra);
                 (directory.facts, directory.names) = (facts, names);
@@ -175,7 +203,9 @@ fn assemble(steps: Vec<Step>, found: Vec<Found>) -> Scanned {
             piece.append_to(directory);
         }
     }
-    let below = directories.iter().map(|directory| directory.entries.len() as u64);
+    let below = directories
+        .iter()
+        .map(|directory| directory.entries.len() as u64);
     scanned.entries = 1 + below.sum::<u64>();
     scanned.mounts.sort();
     scanned.tree = Tree { directories };

@@ -38,7 +38,10 @@ mod tests {
 
     #[test]
     fn proc_is_one_and_the_root_is_not() {
-        assert_eq!(pseudo_file_system(File::open("/proc").unwrap()), Some("proc"));
+        assert_eq!(
+            pseudo_file_system(File::open("/proc").unwrap()),
+            Some("proc")
+        );
         assert_eq!(pseudo_file_system(File::open("/").unwrap()), None);
     }
 }

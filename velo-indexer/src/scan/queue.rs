@@ -23,7 +23,10 @@ struct State<T> {
 impl<T> Queue<T> {
     /// A queue for exactly `workers` workers that starts with `first`.
     pub(crate) fn new(workers: usize, first: T) -> Self {
-        let state = State { tasks: vec![first], idle: 0 };
+        let state = State {
+            tasks: vec![first],
+            idle: 0,
+        };
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -63,7 +66,10 @@ impl<T> Queue<T> {
                 return None;
             }
             self.hungry.fetch_add(1, Ordering::Relaxed);
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
             self.hungry.fetch_sub(1, Ordering::Relaxed);
         }
     }

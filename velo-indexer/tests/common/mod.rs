@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -28,7 +29,11 @@ impl Place {
         let source = directory.path().canonicalize().unwrap().join("source");
         std::fs::create_dir(&source).unwrap();
         let store = Store::open_or_create(&directory.path().join("store")).unwrap();
-        Self { directory, source, store }
+        Self {
+            directory,
+            source,
+            store,
+        }
     }
 
     /// With a small tree of every kind of entry, old enough to be trusted by a cache.
@@ -88,8 +93,14 @@ impl Place {
                     waiting.push(below.join(entry.file_name()));
                 }
             }
-            let content = if metadata.is_file() { std::fs::read(&path).unwrap() } else { Vec::new() };
-            let target = metadata.is_symlink().then(|| std::fs::read_link(&path).unwrap());
+            let content = if metadata.is_file() {
+                std::fs::read(&path).unwrap()
+            } else {
+                Vec::new()
+            };
+            let target = metadata
+                .is_symlink()
+                .then(|| std::fs::read_link(&path).unwrap());
             let seen = Seen {
                 mode: metadata.mode(),
                 size: metadata.size(),
@@ -126,24 +137,39 @@ pub fn entries(bytes: &[u8]) -> BTreeMap<PathBuf, Seen> {
     while let Some((index, path)) = waiting.pop() {
         let vnode = manifest.vnode(index).unwrap();
         let stat = manifest.stat(index).unwrap();
-        assert_eq!(manifest.lookup(0, path.as_os_str().as_bytes()), Some(index), "{path:?}");
+        assert_eq!(
+            manifest.lookup(0, path.as_os_str().as_bytes()),
+            Some(index),
+            "{path:?}"
+        );
         for child in manifest.children(index) {
             let name = OsStr::from_bytes(manifest.name(child).unwrap());
             waiting.push((child, path.join(name)));
         }
-        let target = manifest.symlink_target(index).filter(|_| vnode.is_symlink());
+        let target = manifest
+            .symlink_target(index)
+            .filter(|_| vnode.is_symlink());
         let seen = Seen {
             mode: stat.mode,
             size: stat.size,
             owner: (stat.uid, stat.gid),
             mtime: (stat.mtime.sec, stat.mtime.nsec),
             nlink: stat.nlink,
-            content: vnode.is_file().then(|| ContentHash::from_bytes(vnode.content_hash)),
+            content: vnode
+                .is_file()
+                .then(|| ContentHash::from_bytes(vnode.content_hash)),
             target: target.map(|target| OsStr::from_bytes(target).into()),
         };
         all.insert(path, seen);
     }
     all
+}
+
+/// Says, past the capture of test output, that the running test was left out and why.
+pub fn skip(why: &str) {
+    let name = std::thread::current().name().unwrap_or("?").to_owned();
+    let line = format!("SKIP velo-indexer {name}: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// Waits until what was written just now is no longer racy for a stat cache.
@@ -153,7 +179,10 @@ pub fn settle() {
 
 /// Options with so many threads.
 pub fn threads(threads: usize) -> BuildOptions {
-    BuildOptions { threads, ..BuildOptions::default() }
+    BuildOptions {
+        threads,
+        ..BuildOptions::default()
+    }
 }
 
 /// Sets back a file's mtime to what `metadata` says.

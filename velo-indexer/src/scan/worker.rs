@@ -3,109 +3,28 @@
 
 use std::ops::Range;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use rustix::fs::{FileType, OFlags, readlinkat};
 use rustix::io::Errno;
 use velo_core::id::ContentHash;
 use velo_core::manifest::PATH_BYTES_MAX;
 
+use super::guide::Guide;
 use super::listing::{Listing, Slot, list};
 use super::pseudo::pseudo_file_system;
+use super::task::{Above, Found, Head, List, Open, Piece, Task};
 use super::{Shared, open_below, open_reading};
-use crate::cache::{Cache, Known, fact};
-use crate::error::{IndexError, Paths, Troubles};
-use crate::stat::{Extra, look};
-use crate::tree::{Content, Directory, Entry, Facts, ROOT};
-use crate::{stat::Stat, xattr};
+use crate::cache::{Known, fact};
+use crate::error::IndexError;
+use crate::stat::{Extra, Stat, look};
+use crate::tree::{Content, Entry, Facts, ROOT};
+use crate::xattr;
 
 /// Entries of a directory that are looked at in one go; larger directories are split
 /// among the workers.
 const PIECE_ENTRIES: usize = 2048;
-
-/// Something to do.
-pub(super) enum Task<'a> {
-    /// List directory `id` and look at its entries.
-    List(List<'a>),
-    /// Look at some of the entries of a large directory.
-    Look { open: Arc<Open<'a>>, range: Range<usize> },
-}
-
-/// A directory to list.
-pub(super) struct List<'a> {
-    id: u32,
-    /// Bytes of its path below the source.
-    path_bytes: usize,
-    above: Option<Above<'a>>,
-    parent_dev: u64,
-    /// Entry in the stat cache.
-    cached: Option<u32>,
-}
-
-/// Where to find a directory: in `parent`, under the name in its slot.
-pub(super) struct Above<'a> {
-    parent: Arc<Open<'a>>,
-    slot: usize,
-}
-
-/// A listed directory that is held open for its subdirectories.
-pub(super) struct Open<'a> {
-    id: u32,
-    path_bytes: usize,
-    dev: u64,
-    fd: OwnedFd,
-    names: Arc<Vec<u8>>,
-    slots: Vec<Slot>,
-    cached: Option<u32>,
-    held: &'a AtomicUsize,
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.held.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A directory's own record.
-pub(super) struct Head {
-    pub(super) id: u32,
-    pub(super) stat: Stat,
-    pub(super) extra: Extra,
-    pub(super) facts: Facts,
-    pub(super) names: Arc<Vec<u8>>,
-}
-
-/// Some of the entries of a directory.
-pub(super) struct Piece {
-    pub(super) id: u32,
-    pub(super) start: usize,
-    entries: Vec<Entry>,
-    extras: Vec<Extra>,
-    targets: Vec<u8>,
-}
-
-impl Piece {
-    /// Adds the entries at the end of what `directory` has. Pieces come in order.
-    pub(super) fn append_to(mut self, directory: &mut Directory) {
-        if directory.entries.is_empty() {
-            directory.entries = self.entries;
-            directory.extras = self.extras;
-            directory.targets = self.targets;
-            return;
-        }
-        let moved = directory.targets.len() as u32;
-        for entry in &mut self.entries {
-            if let Content::Symlink { offset, .. } = &mut entry.content {
-                *offset += moved;
-            }
-        }
-        directory.entries.append(&mut self.entries);
-        directory.extras.append(&mut self.extras);
-        directory.targets.append(&mut self.targets);
-    }
-}
 
 /// One thread's part of the scan.
 pub(super) struct Worker<'s, 'a> {
@@ -113,24 +32,6 @@ pub(super) struct Worker<'s, 'a> {
     own: Vec<Task<'a>>,
     buffer: Vec<u8>,
     found: Found,
-}
-
-/// What a worker comes back with.
-#[derive(Default)]
-pub(super) struct Found {
-    pub(super) heads: Vec<Head>,
-    pub(super) pieces: Vec<Piece>,
-    /// Something is not as the cache says.
-    pub(super) changed: bool,
-    pub(super) mounts: Vec<PathBuf>,
-    pub(super) skipped: Paths,
-    pub(super) troubles: Troubles,
-}
-
-impl Task<'_> {
-    pub(super) fn root() -> Self {
-        Self::List(List { id: ROOT, path_bytes: 0, above: None, parent_dev: 0, cached: Some(0) })
-    }
 }
 
 impl<'s, 'a> Worker<'s, 'a> {
@@ -162,7 +63,13 @@ impl<'s, 'a> Worker<'s, 'a> {
 
     fn list(&mut self, task: List<'a>) {
         let shared = self.shared;
-        let List { id, path_bytes, above, parent_dev, cached } = task;
+        let List {
+            id,
+            path_bytes,
+            above,
+            parent_dev,
+            cached,
+        } = task;
         let opened = match &above {
             Some(Above { parent, slot }) => match parent.slots.get(*slot) {
                 Some(slot) => {
@@ -181,7 +88,11 @@ impl<'s, 'a> Worker<'s, 'a> {
             Ok(Some(listing)) => listing,
             Ok(None) => {
                 let path = shared.full_path(id, b"");
-                return self.found.troubles.changed.add(path, "changed while it was listed");
+                return self
+                    .found
+                    .troubles
+                    .changed
+                    .add(path, "changed while it was listed");
             }
             Err(errno) => return self.trouble("list the directory", id, b"", errno),
         };
@@ -213,10 +124,19 @@ impl<'s, 'a> Worker<'s, 'a> {
         cached: Option<u32>,
     ) {
         let shared = self.shared;
-        let Listing { stat, extra, names, slots, too_long } = listing;
+        let Listing {
+            stat,
+            extra,
+            names,
+            slots,
+            too_long,
+        } = listing;
         for name in too_long {
             let why = format!("a name of {} bytes", name.len());
-            self.found.troubles.too_long.add(shared.full_path(id, &name), why);
+            self.found
+                .troubles
+                .too_long
+                .add(shared.full_path(id, &name), why);
         }
         if let Err(error) = shared.count(slots.len() as u64) {
             self.found.troubles.fatal = Some(error);
@@ -225,18 +145,35 @@ impl<'s, 'a> Worker<'s, 'a> {
         let cached = cached.filter(|_| shared.scan.cache.is_some());
         let facts = self.look_at_head(id, &fd, &stat, slots.len(), cached);
         let names = Arc::new(names);
-        self.found.heads.push(Head { id, stat, extra, facts, names: Arc::clone(&names) });
+        self.found.heads.push(Head {
+            id,
+            stat,
+            extra,
+            facts,
+            names: Arc::clone(&names),
+        });
         if slots.is_empty() {
             return;
         }
         shared.open.fetch_add(1, Ordering::Relaxed);
         let dev = stat.dev;
-        let open =
-            Arc::new(Open { id, path_bytes, dev, fd, names, slots, cached, held: shared.open });
+        let open = Arc::new(Open {
+            id,
+            path_bytes,
+            dev,
+            fd,
+            names,
+            slots,
+            cached,
+            held: shared.open,
+        });
         let count = open.slots.len();
         for start in (PIECE_ENTRIES..count).step_by(PIECE_ENTRIES) {
             let range = start..count.min(start + PIECE_ENTRIES);
-            self.own.push(Task::Look { open: Arc::clone(&open), range });
+            self.own.push(Task::Look {
+                open: Arc::clone(&open),
+                range,
+            });
         }
         self.look(&open, 0..count.min(PIECE_ENTRIES));
     }
@@ -252,9 +189,13 @@ impl<'s, 'a> Worker<'s, 'a> {
         cached: Option<u32>,
     ) -> Facts {
         let cache = self.shared.scan.cache;
-        let known = cache.zip(cached).and_then(|(cache, index)| cache.known(index));
+        let known = cache
+            .zip(cached)
+            .and_then(|(cache, index)| cache.known(index));
         let known = known.filter(|known| known.holds_for(stat));
-        let same_count = cache.zip(cached).is_some_and(|(c, index)| c.children(index).len() == count);
+        let same_count = cache
+            .zip(cached)
+            .is_some_and(|(c, index)| c.children(index).len() == count);
         self.found.changed |= known.is_none() || !same_count;
         if !self.shared.scan.xattrs {
             return Facts::default();
@@ -291,7 +232,10 @@ impl<'s, 'a> Worker<'s, 'a> {
             let path_bytes = open.path_bytes + usize::from(open.path_bytes > 0) + name.len();
             if path_bytes > PATH_BYTES_MAX {
                 let path = shared.full_path(open.id, name);
-                self.found.troubles.too_long.add(path, format!("a path of {path_bytes} bytes"));
+                self.found
+                    .troubles
+                    .too_long
+                    .add(path, format!("a path of {path_bytes} bytes"));
                 continue;
             }
             let cached = guide.as_mut().and_then(|guide| guide.find(name));
@@ -326,7 +270,9 @@ impl<'s, 'a> Worker<'s, 'a> {
                 }
             };
             self.found.changed |= !kind.is_dir() && known.is_none();
-            piece.entries.push(Entry::new(slot.name, slot.name_bytes, found.0, content));
+            piece
+                .entries
+                .push(Entry::new(slot.name, slot.name_bytes, found.0, content));
             if shared.scan.exact {
                 piece.extras.push(found.1);
             }
@@ -344,7 +290,10 @@ impl<'s, 'a> Worker<'s, 'a> {
             known.hash != [0; 32] && scan.store.serves(&hash, stat.size, stat.mode & 0o111 != 0)
         };
         match known.filter(complete).filter(present) {
-            Some(known) => Content::File { hash: known.hash, facts: self.facts_of(&known) },
+            Some(known) => Content::File {
+                hash: known.hash,
+                facts: self.facts_of(&known),
+            },
             None => {
                 self.found.changed = true;
                 Content::Unread
@@ -376,7 +325,12 @@ impl<'s, 'a> Worker<'s, 'a> {
                 Ok(target) => targets.extend_from_slice(target.as_bytes()),
                 // Not a link any more.
                 Err(Errno::INVAL) => {
-                    self.trouble("read the link", open.id, slot.name(&open.names), Errno::NOENT);
+                    self.trouble(
+                        "read the link",
+                        open.id,
+                        slot.name(&open.names),
+                        Errno::NOENT,
+                    );
                     return None;
                 }
                 Err(errno) => {
@@ -387,10 +341,18 @@ impl<'s, 'a> Worker<'s, 'a> {
         }
         let end = u32::try_from(targets.len()).ok();
         let Some((offset, end)) = offset.zip(end) else {
-            self.trouble("keep the target of", open.id, slot.name(&open.names), Errno::OVERFLOW);
+            self.trouble(
+                "keep the target of",
+                open.id,
+                slot.name(&open.names),
+                Errno::OVERFLOW,
+            );
             return None;
         };
-        Some(Content::Symlink { offset, bytes: end - offset })
+        Some(Content::Symlink {
+            offset,
+            bytes: end - offset,
+        })
     }
 
     fn special(&mut self, id: u32, name: &[u8], kind: FileType) {
@@ -422,7 +384,10 @@ impl<'s, 'a> Worker<'s, 'a> {
             return;
         }
         let names = subdirectories.iter().map(|(_, position, _)| {
-            open.slots.get(*position).map(|slot| slot.name(&open.names)).unwrap_or_default()
+            open.slots
+                .get(*position)
+                .map(|slot| slot.name(&open.names))
+                .unwrap_or_default()
         });
         let Some(first) = self.shared.register(open.id, names) else {
             self.trouble("number", open.id, b"", Errno::OVERFLOW);
@@ -433,8 +398,14 @@ impl<'s, 'a> Worker<'s, 'a> {
             if let Some(entry) = piece.entries.get_mut(*entry) {
                 entry.content = Content::Directory(id);
             }
-            let above = Above { parent: Arc::clone(open), slot: *slot };
-            let name_bytes = open.slots.get(*slot).map_or(0, |slot| usize::from(slot.name_bytes));
+            let above = Above {
+                parent: Arc::clone(open),
+                slot: *slot,
+            };
+            let name_bytes = open
+                .slots
+                .get(*slot)
+                .map_or(0, |slot| usize::from(slot.name_bytes));
             self.own.push(Task::List(List {
                 id,
                 path_bytes: open.path_bytes + usize::from(open.path_bytes > 0) + name_bytes,
@@ -447,46 +418,8 @@ impl<'s, 'a> Worker<'s, 'a> {
 
     fn trouble(&mut self, action: &'static str, id: u32, name: &[u8], errno: Errno) {
         self.found.changed = true;
-        self.found.troubles.file(action, self.shared.full_path(id, name), errno);
-    }
-}
-
-/// Walks the cached children of a directory beside the real ones, both in order.
-struct Guide<'a> {
-    cache: &'a Cache,
-    rest: Range<u32>,
-}
-
-impl<'a> Guide<'a> {
-    /// Starts at the first cached child that is not before `first`.
-    fn new(cache: &'a Cache, directory: u32, first: &[u8]) -> Option<Self> {
-        let mut rest = cache.children(directory);
-        let (mut low, mut high) = (rest.start, rest.end);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if cache.name(middle)? < first {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        rest.start = low;
-        Some(Self { cache, rest })
-    }
-
-    /// The cached child called `name`; names must come in order.
-    fn find(&mut self, name: &[u8]) -> Option<u32> {
-        while !self.rest.is_empty() {
-            let here = self.rest.start;
-            match self.cache.name(here)?.cmp(name) {
-                std::cmp::Ordering::Less => self.rest.start += 1,
-                std::cmp::Ordering::Equal => {
-                    self.rest.start += 1;
-                    return Some(here);
-                }
-                std::cmp::Ordering::Greater => return None,
-            }
-        }
-        None
+        self.found
+            .troubles
+            .file(action, self.shared.full_path(id, name), errno);
     }
 }
