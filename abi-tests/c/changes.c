@@ -166,7 +166,9 @@ int main(int argc, char **argv) {
         attributes(PATHS[number]);
         if (leads_out(PATHS[number]))
             continue;
-        by_path(PATHS[number]);
+        /* A mount point itself is busy, which nobody relies on. */
+        if (strcmp(PATHS[number], "") != 0)
+            by_path(PATHS[number]);
         by_descriptor(PATHS[number]);
     }
     temporary_names();

@@ -39,6 +39,9 @@ static void look(const char *who) {
         CALL("chdir", DIRECTORIES[number], chdir(at(DIRECTORIES[number])));
         CALL("open relative", "file", open("file", O_PATH) == -1 ? -1 : 0);
         CALL("chdir back", "/", chdir("/"));
+        /* The loader ignores every preload when real and effective ids differ. */
+        if (getuid() != geteuid() || getgid() != getegid())
+            continue;
         fflush(stdout);
         pid_t child = fork();
         if (child == 0) {

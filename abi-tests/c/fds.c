@@ -144,7 +144,7 @@ static void reading(const char *rel) {
 
 /* A descriptor in a message to another process, and one inherited over exec. */
 static void passing(const char *self) {
-    int ends[2], dir = open(at("dir"), O_RDONLY | O_DIRECTORY), file = open(at("dir/same-b"), O_RDONLY);
+    int ends[2], dir = open(at("dir"), O_RDONLY | O_DIRECTORY), file = open(at("bytes-4097"), O_RDONLY);
     socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
     union {
         struct cmsghdr header;

@@ -3,20 +3,32 @@
 #include "paths.h"
 
 #ifdef __GLIBC__
+static unsigned wanted;
+
+/* What was asked for: a file system may volunteer more, and that is not compared. */
 static void print_statx(const struct statx *x) {
-    /* STATX_MNT_ID and what file systems volunteer beyond what was asked are not compared. */
-    printf("mask=%x mode=%o nlink=%u uid=%u gid=%u size=%llu blksize=%u mtime=%lld.%09u rdev=%u:%u",
-           x->stx_mask & STATX_BASIC_STATS, x->stx_mode, x->stx_nlink, x->stx_uid, x->stx_gid,
-           (unsigned long long)x->stx_size, x->stx_blksize, (long long)x->stx_mtime.tv_sec, x->stx_mtime.tv_nsec,
-           x->stx_rdev_major, x->stx_rdev_minor);
-    if (exact) {
-        printf(" ino=%llu blocks=%llu atime=%lld.%09u ctime=%lld.%09u", (unsigned long long)x->stx_ino,
-               (unsigned long long)x->stx_blocks, (long long)x->stx_atime.tv_sec, x->stx_atime.tv_nsec,
+    unsigned mask = x->stx_mask & wanted;
+    printf("mask=%x mode=%o blksize=%u rdev=%u:%u", mask, x->stx_mode, x->stx_blksize, x->stx_rdev_major, x->stx_rdev_minor);
+    if (mask & STATX_SIZE)
+        printf(" size=%llu", (unsigned long long)x->stx_size);
+    if (mask & STATX_NLINK)
+        printf(" nlink=%u uid=%u gid=%u", x->stx_nlink, x->stx_uid, x->stx_gid);
+    if (mask & STATX_MTIME)
+        printf(" mtime=%lld.%09u", (long long)x->stx_mtime.tv_sec, x->stx_mtime.tv_nsec);
+    if (exact && mask & STATX_INO)
+        printf(" ino=%llu blocks=%llu", (unsigned long long)x->stx_ino, (unsigned long long)x->stx_blocks);
+    if (exact && mask & STATX_CTIME)
+        printf(" atime=%lld.%09u ctime=%lld.%09u", (long long)x->stx_atime.tv_sec, x->stx_atime.tv_nsec,
                (long long)x->stx_ctime.tv_sec, x->stx_ctime.tv_nsec);
-        if (x->stx_mask & STATX_BTIME)
-            printf(" btime=%lld.%09u", (long long)x->stx_btime.tv_sec, x->stx_btime.tv_nsec);
-    }
+    if (exact && mask & STATX_BTIME)
+        printf(" btime=%lld.%09u", (long long)x->stx_btime.tv_sec, x->stx_btime.tv_nsec);
     putchar('\n');
+}
+
+/* `statx` that remembers what was asked for. A usual manifest does not know when a file was made. */
+static long ask(int fd, const char *path, int flags, unsigned mask, struct statx *x) {
+    wanted = exact ? mask : mask & ~STATX_BTIME;
+    return statx(fd, path, flags, mask, x);
 }
 
 #define STATX(name, path, expression)         \
@@ -74,14 +86,14 @@ static void by_descriptor(int fd, const char *path) {
     STAT("fstatat64", path, fstatat64(fd, path, (struct stat64 *)&s, 0));
     STAT("__fxstatat", path, fxstatat_(1, fd, path, &s, 0));
     STAT("__fxstatat64", path, fxstatat64_(1, fd, path, &s, AT_SYMLINK_NOFOLLOW));
-    STATX("statx", path, statx(fd, path, 0, STATX_BASIC_STATS | STATX_BTIME, &x));
-    STATX("statx nofollow", path, statx(fd, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &x));
-    STATX("statx empty", path, statx(fd, path, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &x));
-    STATX("statx mode", path, statx(fd, path, AT_STATX_FORCE_SYNC, STATX_MODE | STATX_SIZE, &x));
-    STATX("statx bad sync", path, statx(fd, path, AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC, STATX_MODE, &x));
-    STATX("statx bad flag", path, statx(fd, path, 0x40000000, STATX_MODE, &x));
-    STATX("statx reserved", path, statx(fd, path, 0, STATX__RESERVED, &x));
-    STATX("SYS_statx", path, syscall(SYS_statx, fd, path, 0, STATX_BASIC_STATS, &x));
+    STATX("statx", path, ask(fd, path, 0, STATX_BASIC_STATS | STATX_BTIME, &x));
+    STATX("statx nofollow", path, ask(fd, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &x));
+    STATX("statx empty", path, ask(fd, path, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &x));
+    STATX("statx mode", path, ask(fd, path, AT_STATX_FORCE_SYNC, STATX_MODE | STATX_SIZE, &x));
+    STATX("statx bad sync", path, ask(fd, path, AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC, STATX_MODE, &x));
+    STATX("statx bad flag", path, ask(fd, path, 0x40000000, STATX_MODE, &x));
+    STATX("statx reserved", path, ask(fd, path, 0, STATX__RESERVED, &x));
+    STATX("SYS_statx", path, (wanted = STATX_BASIC_STATS, syscall(SYS_statx, fd, path, 0, STATX_BASIC_STATS, &x)));
 #endif
     for (int mode = 0; mode < 8; mode++) {
         char name[24];
@@ -115,8 +127,8 @@ static void of_descriptor(const char *path) {
         STAT("__fxstat", path, fxstat_(1, fd, &s));
         STAT("__fxstat64", path, fxstat64_(1, fd, &s));
         STAT("fstat64", path, fstat64(fd, (struct stat64 *)&s));
-        STATX("statx empty", path, statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &x));
-        STATX("statx NULL", path, statx(fd, NULL, AT_EMPTY_PATH, STATX_BASIC_STATS, &x));
+        STATX("statx empty", path, ask(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &x));
+        STATX("statx NULL", path, ask(fd, NULL, AT_EMPTY_PATH, STATX_BASIC_STATS, &x));
 #endif
         STAT("fstatat empty", path, fstatat(fd, "", &s, AT_EMPTY_PATH));
         STAT("fstatat empty nofollow", path, fstatat(fd, "", &s, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));

@@ -49,13 +49,13 @@ def walk(top):
 def one(path):
     say("stat", lambda: fields(os.stat(path)))
     say("lstat", lambda: fields(os.lstat(path)))
-    for function in (os.readlink, os.path.realpath, os.path.exists, os.path.lexists, os.path.isfile, os.path.isdir, os.path.islink, os.path.getsize, os.path.ismount):
+    for function in (os.readlink, os.path.realpath, os.path.exists, os.path.lexists, os.path.isfile, os.path.isdir, os.path.islink, os.path.getsize):
         say(function.__name__, function, path)
     for mode in (os.R_OK, os.W_OK, os.X_OK):
         say("access", os.access, path, mode)
         say("access effective", os.access, path, mode, effective_ids=True)
     say("listdir", lambda: sorted(os.listdir(path)))
-    say("scandir", lambda: sorted((e.name, e.is_dir(), e.is_file(), e.is_symlink(), e.inode() if EXACT else 0) for e in os.scandir(path)))
+    say("scandir", lambda: sorted((e.name, e.is_dir(), e.is_file(), e.is_symlink(), e.inode() if EXACT else 0) for e in sorted(os.scandir(path), key=lambda e: e.name)))
     if not os.path.isfile(path) or os.path.getsize(path) < 1 << 20:
         say("read", lambda: hashlib.sha1(open(path, "rb").read()).hexdigest())
         say("pathlib", lambda: len(pathlib.Path(os.fsdecode(path)).read_bytes()))

@@ -211,6 +211,8 @@ impl Call {
                 if let Some(namespace) = &namespace {
                     namespace.enter()?;
                 }
+                // Whatever the tests themselves were started with stays out.
+                libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed());
                 check(libc::chdir(directory.as_ptr()))?;
                 if let Some(user) = user {
                     check(libc::setgroups(0, std::ptr::null()))?;

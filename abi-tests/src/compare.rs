@@ -23,7 +23,7 @@ fn lines(stream: &str, plain: &[u8], served: &[u8], report: &mut String) {
     if plain == served {
         return;
     }
-    let split = |bytes: &[u8]| -> Vec<Vec<u8>> { bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect() };
+    let split = |bytes: &[u8]| -> Vec<Vec<u8>> { bytes.split(|byte| matches!(byte, b'\n' | 0)).map(<[u8]>::to_vec).collect() };
     let (left, right) = (split(plain), split(served));
     report.push_str(&format!("  {stream}: plain {} lines, served {} lines\n", left.len() - 1, right.len() - 1));
     let mut shown = 0;

@@ -5,6 +5,7 @@
 //! stands in memory. `at` is the same directory for both sides, so `..` of P is too.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -271,14 +272,29 @@ impl World {
         set_aside(&mut served);
         match compare::difference(&plain, &served) {
             None => Ok(plain),
-            Some(report) => Err(format!(
+            Some(report) => Err({
+                dump(call, &plain, &served);
+                format!(
                 "plain and served differ ({:?}): {}\n{report}  served with VELO_ROOT={} VELO_MANIFEST={}",
                 self.fidelity,
                 call.line(),
                 self.store.display(),
                 self.manifest.display()
-            )),
+                )
+            }),
         }
+    }
+}
+
+/// With `VELO_ABI_DUMP=<directory>`: keeps both outcomes whole, for `diff`.
+fn dump(call: &Call, plain: &Outcome, served: &Outcome) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let Some(directory) = std::env::var_os("VELO_ABI_DUMP").map(PathBuf::from) else { return };
+    let number = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    for (side, outcome) in [("plain", plain), ("served", served)] {
+        let text = format!("{}\n{:?}\n", call.line(), outcome.ended);
+        let whole = [text.as_bytes(), &outcome.stdout, b"-- stderr\n", &outcome.stderr].concat();
+        let _ = std::fs::write(directory.join(format!("{number}.{side}")), whole);
     }
 }
 

@@ -100,18 +100,19 @@ fn virtual_environment() {
         tree.dir("extra").file("extra/also.py", "NAME = 'also'\n");
         tree.file("bin/mine", format!("#!{}\nfrom mine import main\nmain()\n", at.join("bin/python").display())).mode("bin/mine", 0o755);
     });
+    // By `env`, because the first program of all is started by somebody without the preload.
     let python = world.path("bin/python");
     let show = "import sys, mine, also, os; print(sys.executable, sys.prefix, sys.base_prefix, sys.path, mine.__file__, also.NAME, os.path.realpath(sys.executable))";
     let again = "import subprocess, sys; print(subprocess.check_output([sys.executable, '-c', 'import sys, mine; print(sys.executable, mine.__file__)'], env={}))";
     world.all_same([
-        Call::new(&python).args(["-c", show]),
-        Call::new(&python).args(["-c", again]),
-        Call::new(&python).args(["-I", "-c", show]),
-        Call::new(&python).args(["-m", "site"]),
-        Call::new(world.path("bin/mine")),
+        Call::new("env").arg(&python).args(["-c", show]),
+        Call::new("env").arg(&python).args(["-c", again]),
+        Call::new("env").arg(&python).args(["-I", "-c", show]),
+        Call::new("env").arg(&python).args(["-m", "site"]),
+        Call::new("env").arg(world.path("bin/mine")),
         Call::bash("PATH=$V/bin:$PATH; python -c 'import sys; print(sys.executable, sys.prefix)'; mine; . $V/bin/activate; type python mine; python -m mine; mine").env("V", &world.at),
         Call::new("env").arg("-i").arg(&python).args(["-c", show]),
-        Call::new(&python).args(["-c", show]).cwd(&world.at),
+        Call::new("env").arg(&python).args(["-c", show]).cwd(&world.at),
         Call::bash("exec bin/python -c 'import mine; mine.main()'").cwd(&world.at),
         Call::bash("cd bin && ./mine; ./python3 -c 'import sys; print(sys.executable)'").cwd(&world.at),
     ]);

@@ -12,7 +12,7 @@ const SCRIPTS: [&str; 24] = [
     "echo *; echo */; echo .*; echo links/*; echo */sub/*; echo names/*; shopt -s dotglob nullglob; echo *; echo nothing*; echo dir/../*.txt",
     "shopt -s globstar; echo dir/** hard/**; shopt -s extglob; echo !(wide|links|names); echo bytes-+([0-9]); echo [[:upper:]]*",
     "shopt -s nocaseglob failglob; echo PLAIN*; echo zzz*; echo after",
-    "for f in * links/* modes/* plain.txt/ links/*/; do for t in a b c d e f g h k p r s u w x L N O G S; do [ -$t \"$f\" ] && printf %s $t; done; echo \" $f\"; done",
+    "for f in * links/* modes/* plain.txt/ links/*/; do for t in a b c d e f g h k p r s u w x L O G S; do [ -$t \"$f\" ] && printf %s $t; done; echo \" $f\"; done",
     "[ hard/first -ef hard/second ] && echo hard; [ dir/same-a -ef dir/same-b ] || echo distinct; [ links/relative -ef plain.txt ] && echo link; [ times/ns -nt times/zero ] && echo newer; [ times/before -ot times/zero ] && echo older; [ missing -ot plain.txt ] && echo missing",
     "while read -r line; do echo \"<$line>\"; done < plain.txt; mapfile -t a < dir/same-a; echo ${a[0]}; echo $(< one); read x < links/absolute; echo $x",
     "exec 7< plain.txt; read -u 7 a; read -u 7 b; echo $b; exec 8<&7; exec 7<&-; cat <&8; cat <&7; ls -l /proc/self/fd/8 > /dev/null && echo open",
@@ -20,7 +20,7 @@ const SCRIPTS: [&str; 24] = [
     "test -x script && ./script a b; bash script c; PATH=$PWD:$PATH script d; command -v script; type ./script; hash -r; ./missing; ./plain.txt; ./dir; links/to-script e",
     "cat <(cat plain.txt) <<< here; diff <(ls dir) <(ls links/to-dir) && echo same; cat << EOF\n$(cat one)\nEOF",
     "pushd dir; pushd ../hard; dirs -p; popd; popd; pwd; (cd dir/sub; pwd); pwd; CDPATH=$PWD/dir cd sub; pwd",
-    "compgen -f p; compgen -d d; compgen -f links/to; compgen -G 'dir/*'; compgen -f modes/dir-0000/",
+    "for what in '-f p' '-d d' '-f links/to' '-G dir/*' '-f modes/dir-0000/'; do set -f; compgen $what | sort; set +f; done",
     "echo x > plain.txt; echo $?; echo x >> new; echo $?; : > links/dangling; echo $?; exec 9> dir/new; echo $?; set -C; : > plain.txt; echo $?; umask; mkdir new; echo $?",
     "env -C dir pwd; env -C dir ls ..; (cd dir && exec env pwd); sh -c 'cd links/to-dir; pwd; /bin/pwd'; dash -c 'echo *; cd dir && pwd'",
     "ulimit -n 32; for i in 1 2 3; do cat plain.txt dir/same-a > /dev/null || echo failed; done; ls wide | wc -l",
@@ -73,4 +73,16 @@ fn dash() {
 #[test]
 fn started_in_the_mount_point() {
     let _ = world().same(&Call::bash("pwd; cat plain.txt; ls dir; cd dir; pwd; cd ..; ls | head -5").started_in(&world().at));
+}
+
+/// As most programs are: started in a real directory, above the one that is served.
+#[test]
+fn started_above_the_mount_point() {
+    let above = world().at.parent().expect("a parent");
+    world().all_same([
+        Call::bash("ls tree/dir; cat tree/plain.txt ./tree/links/relative; cd tree/dir; pwd; cd ../..; pwd; echo tree/dir/*").started_in(above),
+        Call::new("ls").args(["-l", "tree/dir"]).started_in(above),
+        Call::bash("cat ../tree/plain.txt; cd ../tree; pwd; ls ../outside").started_in(&world().outside),
+        Call::new("find").args([".", "-name", "same*"]).started_in(above),
+    ]);
 }

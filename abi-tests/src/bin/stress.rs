@@ -85,9 +85,14 @@ fn usage() -> (i64, i64) {
     (kib, i64::try_from(maps).unwrap_or(0))
 }
 
+/// How many descriptors are open; says what those above the first three are.
 fn open_descriptors() -> usize {
     // SAFETY: fcntl with F_GETFD looks at a number, whatever it is.
-    (0..4096).filter(|fd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } != -1).count()
+    let open: Vec<_> = (0..4096).filter(|fd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } != -1).collect();
+    for fd in open.iter().skip(3) {
+        println!("left open: {fd} {:?}", fs::read_link(format!("/proc/self/fd/{fd}")));
+    }
+    open.len()
 }
 
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
