@@ -1,20 +1,28 @@
 //! The environment that executed programs get: whatever the caller passes, with
 //! Velo's own variables put back where they were scrubbed (brief §8). Other
 //! preloaded libraries stay, in their order.
+//!
+//! `LD_LIBRARY_PATH` is read by the loader, which opens past our hooks: served
+//! directories in it are followed by their physical places.
 
+use crate::locate::{Where, locate_bytes};
 use crate::next::Strings;
 use crate::program::StringArray;
 use crate::symbol::weak_address;
 use crate::world::{self, World};
 use core::ffi::{CStr, c_char};
+use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
+use velo_core::resolve::{Options, PathBuffer};
 
-const PRELOAD_BYTES: usize = 4096;
+const VALUE_BYTES: usize = 4096;
+const LIBRARY_PATH: &[u8] = b"LD_LIBRARY_PATH=";
 
 /// Memory for an environment: must stay until the program was executed.
 pub struct Storage {
     strings: StringArray,
-    preload: [u8; PRELOAD_BYTES],
+    preload: Text,
+    library_path: Text,
 }
 
 impl Storage {
@@ -22,8 +30,40 @@ impl Storage {
     pub fn new() -> Self {
         Self {
             strings: StringArray::new(),
-            preload: [0; PRELOAD_BYTES],
+            preload: Text::new(),
+            library_path: Text::new(),
         }
+    }
+}
+
+/// A string under construction.
+struct Text {
+    bytes: [u8; VALUE_BYTES],
+    length: usize,
+}
+
+impl Text {
+    fn new() -> Self {
+        Self {
+            bytes: [0; VALUE_BYTES],
+            length: 0,
+        }
+    }
+
+    /// Appends, keeping room for a NUL; `None` if it does not fit.
+    fn push(&mut self, text: &[u8]) -> Option<()> {
+        let end = self.length + text.len();
+        let slot = self.bytes.get_mut(self.length..end)?;
+        if end == VALUE_BYTES {
+            return None;
+        }
+        slot.copy_from_slice(text);
+        self.length = end;
+        Some(())
+    }
+
+    fn as_ptr(&self) -> *const c_char {
+        self.bytes.as_ptr().cast()
     }
 }
 
@@ -42,9 +82,10 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
     let Some(world) = world::get() else {
         return Ok(given);
     };
-    let (mut manifest, mut root, mut view_root) =
-        (false, false, world.variables.view_root.is_none());
+    let variables = &world.variables;
+    let (mut manifest, mut root, mut view_root) = (false, false, variables.view_root.is_none());
     let mut preload: Option<(usize, &[u8])> = None;
+    let mut library_path: Option<(usize, &[u8])> = None;
     let mut number = 0;
     // SAFETY: passed on to the caller.
     unsafe {
@@ -52,6 +93,8 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
             let text = CStr::from_ptr(*given.add(number)).to_bytes();
             if let Some(value) = text.strip_prefix(b"LD_PRELOAD=") {
                 preload = preload.or(Some((number, value)));
+            } else if let Some(value) = text.strip_prefix(LIBRARY_PATH) {
+                library_path = library_path.or(Some((number, value)));
             }
             manifest |= text.starts_with(b"VELO_MANIFEST=");
             root |= text.starts_with(b"VELO_ROOT=");
@@ -60,37 +103,42 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
         }
     }
     let preloaded = preload.is_some_and(|(_, value)| names_us(world, value));
-    if preloaded && manifest && root && view_root {
+    let library_path =
+        library_path.filter(|(_, value)| add_places(world, value, &mut storage.library_path));
+    if preloaded && manifest && root && view_root && library_path.is_none() {
         return Ok(given);
     }
-    let variables = &world.variables;
+    let missing = [
+        (!manifest).then_some(variables.manifest),
+        (!root).then_some(variables.root),
+        variables.view_root.filter(|_| !view_root),
+        preload.is_none().then_some(variables.preload),
+    ];
     let mut first: [*const c_char; 4] = [core::ptr::null(); 4];
     let mut count = 0;
-    let mut push = |text: &[u8]| {
-        if let Some(slot) = first.get_mut(count) {
-            *slot = text.as_ptr().cast();
-            count += 1;
-        }
-    };
-    if !manifest {
-        push(variables.manifest);
-    }
-    if !root {
-        push(variables.root);
-    }
-    if let (false, Some(text)) = (view_root, variables.view_root) {
-        push(text);
-    }
-    if !preloaded {
-        match preload {
-            None => push(variables.preload),
-            Some((_, others)) => push(join(variables.preload, others, &mut storage.preload)?),
-        }
+    for (text, slot) in missing.iter().flatten().zip(&mut first) {
+        *slot = text.as_ptr().cast();
+        count += 1;
     }
     let first = first.get(..count).unwrap_or(&[]);
-    // SAFETY: passed on to the caller. An earlier LD_PRELOAD stands behind ours,
-    // and the loader takes the first.
-    unsafe { storage.strings.join(first, given, 0) }
+    // SAFETY: passed on to the caller.
+    let strings = unsafe { storage.strings.join(first, given, 0)? };
+    let replace = |number: usize, text: &Text| {
+        // SAFETY: `join` has written `count` and then the given strings, in memory of ours.
+        unsafe { *strings.cast_mut().add(count + number) = text.as_ptr() };
+    };
+    if let Some((number, others)) = preload.filter(|_| !preloaded) {
+        const E2BIG: Errno = Errno(7);
+        let separator: &[u8] = if others.is_empty() { b"" } else { b":" };
+        for part in [variables.preload, separator, others] {
+            storage.preload.push(part).ok_or(E2BIG)?;
+        }
+        replace(number, &storage.preload);
+    }
+    if let Some((number, _)) = library_path {
+        replace(number, &storage.library_path);
+    }
+    Ok(strings)
 }
 
 /// Whether an `LD_PRELOAD` value loads this library.
@@ -100,19 +148,47 @@ fn names_us(world: &World, value: &[u8]) -> bool {
         .any(|path| path == world.library)
 }
 
-fn join<'o>(
-    ours: &[u8],
-    others: &[u8],
-    out: &'o mut [u8; PRELOAD_BYTES],
-) -> Result<&'o [u8], Errno> {
-    const E2BIG: Errno = Errno(7);
-    let separator: &[u8] = if others.is_empty() { b"" } else { b":" };
-    let mut end = 0;
-    for part in [ours, separator, others, b"\0"] {
-        out.get_mut(end..end + part.len())
-            .ok_or(E2BIG)?
-            .copy_from_slice(part);
-        end += part.len();
+/// Writes an `LD_LIBRARY_PATH` in which each served directory is followed by its
+/// physical place; `false` if there is none that was not there before.
+fn add_places(world: &'static World, value: &[u8], out: &mut Text) -> bool {
+    let is_separator = |byte: &u8| matches!(byte, b':' | b';');
+    let mut added = false;
+    let mut write = || {
+        out.push(LIBRARY_PATH)?;
+        for (number, directory) in value.split(is_separator).enumerate() {
+            if number != 0 {
+                out.push(b":")?;
+            }
+            out.push(directory)?;
+            let mut physical = [0; nr::PATH_MAX as usize];
+            let Some(bytes) = place_of(world, directory, &mut physical) else {
+                continue;
+            };
+            let physical = physical.get(..bytes)?;
+            if !value.split(is_separator).any(|other| other == physical) {
+                out.push(b":")?;
+                out.push(physical)?;
+                added = true;
+            }
+        }
+        Some(())
+    };
+    write().is_some() && added
+}
+
+fn place_of(world: &'static World, directory: &[u8], out: &mut [u8]) -> Option<usize> {
+    if directory.is_empty() || world.split_physical(directory).is_some() {
+        return None;
     }
-    Ok(out.get(..end).unwrap_or(b"\0"))
+    let mut scratch = PathBuffer::new();
+    match locate_bytes(
+        world,
+        nr::AT_FDCWD,
+        directory,
+        Options::FOLLOW,
+        &mut scratch,
+    ) {
+        Where::Served(_, entry) => world.physical(entry, out),
+        _ => None,
+    }
 }

@@ -162,9 +162,15 @@ fn locate_as<'s>(
             None => return Where::Kernel,
         }
     };
-    if (path.starts_with(b"/proc/") || path.starts_with(b"/dev/fd/"))
-        && let Some((entry, rest)) = magic_link::follow(world, path)
-    {
+    // Physical paths come from the loader (dladdr) and from `/proc`.
+    let inner = match world.split_physical(path) {
+        None if path.starts_with(b"/proc/") || path.starts_with(b"/dev/fd/") => {
+            magic_link::follow(world, path)
+        }
+        inner => inner,
+    };
+    if let Some((entry, rest)) = inner {
+        let rest = trim_slashes(rest);
         if !rest.is_empty() {
             let base = entry_base(entry);
             let found = resolve::resolve(
@@ -206,6 +212,11 @@ fn locate_as<'s>(
         }
         found => answer(world, found),
     }
+}
+
+fn trim_slashes(path: &[u8]) -> &[u8] {
+    let start = path.iter().position(|byte| *byte != b'/');
+    path.get(start.unwrap_or(path.len())..).unwrap_or(b"")
 }
 
 fn answer<'s>(world: &'static World, resolution: Result<Resolution<'s>, Errno>) -> Where<'s> {

@@ -160,6 +160,23 @@ impl World {
         None
     }
 
+    /// The mount whose view tree a physical path lies in, and the path below its root:
+    /// what a program has learnt from the loader or from `/proc`.
+    #[inline]
+    pub fn split_physical<'p>(&self, physical: &'p [u8]) -> Option<(Entry, &'p [u8])> {
+        for (number, place) in self.places.iter().enumerate() {
+            let rest = match physical.strip_prefix(place.view) {
+                Some([]) => b"".as_slice(),
+                Some([b'/', rest @ ..]) => rest,
+                _ => continue,
+            };
+            let mount = number as u16;
+            let index = self.mount(mount)?.top();
+            return Some((Entry { mount, index }, rest));
+        }
+        None
+    }
+
     /// Writes the physical path of `entry` in its view tree and a NUL; the length without it.
     pub fn physical(&self, entry: Entry, out: &mut [u8]) -> Option<usize> {
         let view = self.place(entry.mount)?.view;

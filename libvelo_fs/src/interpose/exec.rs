@@ -5,14 +5,15 @@
 
 use crate::environment::{self, keep_velo};
 use crate::fd_table;
-use crate::locate::bytes;
+use crate::locate::{Where, bytes, locate};
 use crate::next::Strings;
 use crate::program::{self, Program, StringArray, find, find_again, has_slash};
 use crate::stats::{Family, Outcome, count};
-use crate::{errno, next, sys, world};
+use crate::{errno, next, served, sys, world};
 use core::ffi::{c_char, c_int};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
+use velo_core::resolve::{Options, PathBuffer};
 
 const ENOEXEC: Errno = Errno(8);
 
@@ -156,6 +157,9 @@ pub unsafe extern "C" fn execveat(
         if flags as u32 & nr::AT_EMPTY_PATH != 0 && bytes(path).is_some_and(<[u8]>::is_empty) {
             return exec_descriptor(dirfd, argv, envp, |envp| raw(path, envp));
         }
+        if flags as u32 & nr::AT_SYMLINK_NOFOLLOW != 0 && is_served_symlink(dirfd, path) {
+            return errno::fail(Errno::ELOOP);
+        }
         let mut storage = program::Storage::new();
         match find(dirfd, path, argv, &mut storage) {
             Ok(Program::AsGiven) => {
@@ -164,6 +168,18 @@ pub unsafe extern "C" fn execveat(
             }
             _ => exec_at(dirfd, path, argv, envp),
         }
+    }
+}
+
+/// Whether a path is a served symlink.
+unsafe fn is_served_symlink(dirfd: c_int, path: *const c_char) -> bool {
+    let mut scratch = PathBuffer::new();
+    // SAFETY: the caller's C string.
+    match unsafe { locate(dirfd, path, Options::NO_FOLLOW, &mut scratch) } {
+        Where::Served(world, entry) => {
+            served::vnode(world, entry).is_ok_and(|vnode| vnode.is_symlink())
+        }
+        _ => false,
     }
 }
 
@@ -221,7 +237,7 @@ pub unsafe extern "C" fn execvpe(name: *const c_char, argv: Strings, envp: Strin
     unsafe {
         let attempt = |path: *const c_char| -> Result<c_int, Errno> {
             execve(path, argv, envp);
-            if errno::last() == ENOEXEC {
+            if errno::last() == ENOEXEC && is_glibc() {
                 run_by_shell(path, argv, envp);
             }
             Err(errno::last())
@@ -233,6 +249,11 @@ pub unsafe extern "C" fn execvpe(name: *const c_char, argv: Strings, envp: Strin
         };
         answer.unwrap_or_else(errno::fail)
     }
+}
+
+/// musl hands ENOEXEC to the caller.
+fn is_glibc() -> bool {
+    !crate::symbol::weak_address!("gnu_get_libc_version").is_null()
 }
 
 /// A file without `#!` that is no binary is a shell script to `execvp` (exec(3)).
