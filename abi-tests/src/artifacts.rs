@@ -17,9 +17,14 @@ use crate::scratch::{self, Place};
 pub fn library() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
-        let built = find("VELO_LIB", "libvelo_fs.so", "cargo build --release -p libvelo_fs");
+        let built = find(
+            "VELO_LIB",
+            "libvelo_fs.so",
+            "cargo build --release -p libvelo_fs",
+        );
         let copy = scratch::directory(Place::Disk, "lib").join("libvelo_fs.so");
-        std::fs::copy(&built, &copy).unwrap_or_else(|error| panic!("copy {}: {error}", built.display()));
+        std::fs::copy(&built, &copy)
+            .unwrap_or_else(|error| panic!("copy {}: {error}", built.display()));
         let _ = std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755));
         copy
     })
@@ -44,13 +49,21 @@ fn find(variable: &str, name: &str, how: &str) -> PathBuf {
         .iter()
         .map(|profile| target.join(profile).join(name))
         .find(|path| path.exists())
-        .unwrap_or_else(|| panic!("no {name} below {}: run `{how}` first, or set {variable}", target.display()))
+        .unwrap_or_else(|| {
+            panic!(
+                "no {name} below {}: run `{how}` first, or set {variable}",
+                target.display()
+            )
+        })
 }
 
 /// The target directory: the test is `<target>/<profile>/deps/<name>`.
 fn target_directory() -> PathBuf {
     let test = std::env::current_exe().unwrap_or_default();
-    test.ancestors().nth(3).map(Path::to_path_buf).unwrap_or_default()
+    test.ancestors()
+        .nth(3)
+        .map(Path::to_path_buf)
+        .unwrap_or_default()
 }
 
 /// Path of the program `name` in PATH.

@@ -70,7 +70,13 @@ impl Outcome {
     /// If it is another.
     #[must_use]
     pub fn success(self) -> Self {
-        assert_eq!(self.ended, Ended::Status(0), "stdout:\n{}stderr:\n{}", last(&self.text()), last(&self.errors()));
+        assert_eq!(
+            self.ended,
+            Ended::Status(0),
+            "stdout:\n{}stderr:\n{}",
+            last(&self.text()),
+            last(&self.errors())
+        );
         self
     }
 }
@@ -85,11 +91,19 @@ impl Call {
             false => artifacts::program(&name.to_string_lossy()).into_os_string(),
         };
         let temporary = scratch::temporary().display().to_string();
-        let environment = [("TMPDIR", &*temporary), ("PATH", artifacts::PATH), ("LC_ALL", "C"), ("TZ", "UTC"), ("HOME", "/nonexistent")];
+        let environment = [
+            ("TMPDIR", &*temporary),
+            ("PATH", artifacts::PATH),
+            ("LC_ALL", "C"),
+            ("TZ", "UTC"),
+            ("HOME", "/nonexistent"),
+        ];
         Self {
             program,
             arguments: Vec::new(),
-            environment: environment.map(|(name, value)| (name.into(), value.into())).to_vec(),
+            environment: environment
+                .map(|(name, value)| (name.into(), value.into()))
+                .to_vec(),
             directory: PathBuf::from("/"),
             user: None,
             input: Vec::new(),
@@ -113,7 +127,11 @@ impl Call {
     /// Adds arguments.
     #[must_use]
     pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
-        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_os_string()));
+        self.arguments.extend(
+            arguments
+                .into_iter()
+                .map(|argument| argument.as_ref().to_os_string()),
+        );
         self
     }
 
@@ -121,22 +139,31 @@ impl Call {
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment.retain(|(known, _)| known != name.as_ref());
-        self.environment.push((name.as_ref().to_os_string(), value.as_ref().to_os_string()));
+        self.environment
+            .push((name.as_ref().to_os_string(), value.as_ref().to_os_string()));
         self
     }
 
     /// Runs what `other` runs, with the environment and user of `self`.
     #[must_use]
     pub fn on(self, other: Self) -> Self {
-        Self { program: other.program, arguments: other.arguments, ..self }
+        Self {
+            program: other.program,
+            arguments: other.arguments,
+            ..self
+        }
     }
 
     /// Sends what it says on standard error nowhere.
     #[must_use]
     pub fn stdout_only(mut self) -> Self {
         let script = "exec \"$@\" 2> /dev/null".into();
-        let program = std::mem::replace(&mut self.program, artifacts::program("bash").into_os_string());
-        self.arguments.splice(0..0, ["-c".into(), script, "bash".into(), program]);
+        let program = std::mem::replace(
+            &mut self.program,
+            artifacts::program("bash").into_os_string(),
+        );
+        self.arguments
+            .splice(0..0, ["-c".into(), script, "bash".into(), program]);
         self
     }
 
@@ -150,8 +177,14 @@ impl Call {
     /// Enters `directory` by `env -C`, that is under the preload.
     #[must_use]
     pub fn cwd(mut self, directory: impl AsRef<OsStr>) -> Self {
-        let program = std::mem::replace(&mut self.program, artifacts::program("env").into_os_string());
-        self.arguments.splice(0..0, ["-C".into(), directory.as_ref().to_os_string(), program]);
+        let program = std::mem::replace(
+            &mut self.program,
+            artifacts::program("env").into_os_string(),
+        );
+        self.arguments.splice(
+            0..0,
+            ["-C".into(), directory.as_ref().to_os_string(), program],
+        );
         self
     }
 
@@ -165,7 +198,11 @@ impl Call {
     /// Runs as this user if the tests run as root, else as who they run as.
     #[must_use]
     pub fn user_if_root(self, user: u32) -> Self {
-        if crate::is_root() { self.user(user) } else { self }
+        if crate::is_root() {
+            self.user(user)
+        } else {
+            self
+        }
     }
 
     /// Gives `bytes` on standard input.
@@ -186,7 +223,10 @@ impl Call {
     #[must_use]
     pub fn line(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.arguments);
-        let mut line = words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
+        let mut line = words
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect::<Vec<_>>()
+            .join(" ");
         if let Some(user) = self.user {
             line.push_str(&format!("   (as user {user})"));
         }
@@ -200,8 +240,15 @@ impl Call {
     #[must_use]
     pub fn run(&self, namespace: Option<Namespace>) -> Outcome {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
         let directory = CString::new(self.directory.as_os_str().as_bytes()).unwrap_or_default();
         let user = self.user;
         // SAFETY: between fork and exec the closure makes system calls only, on memory that
@@ -212,7 +259,11 @@ impl Call {
                     namespace.enter()?;
                 }
                 // Whatever the tests themselves were started with stays out.
-                libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed());
+                libc::close_range(
+                    3,
+                    libc::c_uint::MAX,
+                    libc::CLOSE_RANGE_CLOEXEC.cast_signed(),
+                );
                 check(libc::chdir(directory.as_ptr()))?;
                 if let Some(user) = user {
                     check(libc::setgroups(0, std::ptr::null()))?;
@@ -224,7 +275,9 @@ impl Call {
             });
         }
         let started = Instant::now();
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.line()));
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.line()));
         let (mut input, bytes) = (child.stdin.take(), self.input.clone());
         let writer = std::thread::spawn(move || {
             if let Some(pipe) = &mut input {
@@ -256,7 +309,12 @@ impl Call {
             (false, Some(signal)) => Ended::Signal(signal),
             (false, None) => Ended::Status(status.code().unwrap_or(-1)),
         };
-        Outcome { ended, stdout: stdout.join().unwrap_or_default(), stderr: stderr.join().unwrap_or_default(), took }
+        Outcome {
+            ended,
+            stdout: stdout.join().unwrap_or_default(),
+            stderr: stderr.join().unwrap_or_default(),
+            took,
+        }
     }
 }
 
@@ -268,7 +326,11 @@ fn last(text: &str) -> &str {
 
 /// Short at first, so that short commands are timed well, then longer.
 fn pause(elapsed: Duration) -> Duration {
-    Duration::from_micros(if elapsed < Duration::from_millis(100) { 200 } else { 2000 })
+    Duration::from_micros(if elapsed < Duration::from_millis(100) {
+        200
+    } else {
+        2000
+    })
 }
 
 fn reader(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
@@ -283,5 +345,9 @@ fn reader(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<V
 
 /// The error of a C call that answered `result`.
 pub(crate) fn check(result: libc::c_int) -> std::io::Result<()> {
-    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    if result < 0 {
+        Err(std::io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }

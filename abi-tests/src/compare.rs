@@ -12,7 +12,10 @@ const WIDTH: usize = 700;
 pub fn difference(plain: &Outcome, served: &Outcome) -> Option<String> {
     let mut report = String::new();
     if plain.ended != served.ended {
-        report.push_str(&format!("  ended: plain {:?}, served {:?}\n", plain.ended, served.ended));
+        report.push_str(&format!(
+            "  ended: plain {:?}, served {:?}\n",
+            plain.ended, served.ended
+        ));
     }
     lines("stdout", &plain.stdout, &served.stdout, &mut report);
     lines("stderr", &plain.stderr, &served.stderr, &mut report);
@@ -23,16 +26,23 @@ fn lines(stream: &str, plain: &[u8], served: &[u8], report: &mut String) {
     if plain == served {
         return;
     }
-    let split = |bytes: &[u8]| -> Vec<Vec<u8>> { bytes.split(|byte| matches!(byte, b'\n' | 0)).map(<[u8]>::to_vec).collect() };
+    let split = |bytes: &[u8]| -> Vec<Vec<u8>> {
+        bytes
+            .split(|byte| matches!(byte, b'\n' | 0))
+            .map(<[u8]>::to_vec)
+            .collect()
+    };
     let (left, right) = (split(plain), split(served));
-    report.push_str(&format!("  {stream}: plain {} lines, served {} lines\n", left.len() - 1, right.len() - 1));
-    let mut shown = 0;
-    for (line_from_1, change) in edits(&left, &right) {
+    report.push_str(&format!(
+        "  {stream}: plain {} lines, served {} lines\n",
+        left.len() - 1,
+        right.len() - 1
+    ));
+    for (shown, (line_from_1, change)) in edits(&left, &right).into_iter().enumerate() {
         if shown == SHOWN {
             report.push_str("    ...\n");
             break;
         }
-        shown += 1;
         let (sign, bytes) = match change {
             Change::Gone(bytes) => ("plain ", bytes),
             Change::New(bytes) => ("served", bytes),
@@ -75,7 +85,12 @@ mod tests {
 
     fn outcome(text: &str) -> Outcome {
         let (stdout, took) = (text.as_bytes().to_vec(), std::time::Duration::ZERO);
-        Outcome { ended: Ended::Status(0), stdout, stderr: Vec::new(), took }
+        Outcome {
+            ended: Ended::Status(0),
+            stdout,
+            stderr: Vec::new(),
+            took,
+        }
     }
 
     #[test]
@@ -86,6 +101,9 @@ mod tests {
     #[test]
     fn a_lost_line_is_named() {
         let report = difference(&outcome("a\nb\nc\n"), &outcome("a\nc\n")).unwrap();
-        assert!(report.contains("2 plain  | b") && !report.contains("| c"), "{report}");
+        assert!(
+            report.contains("2 plain  | b") && !report.contains("| c"),
+            "{report}"
+        );
     }
 }

@@ -35,13 +35,20 @@ pub fn c(name: &str) -> PathBuf {
 #[must_use]
 pub fn with(compiler: &str, name: &str, flags: &[&str]) -> PathBuf {
     let key = format!("{compiler} {name} {flags:?}");
-    let mut done = DONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut done = DONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let done = done.get_or_insert_default();
     if let Some(path) = done.get(&key) {
         return path.clone();
     }
     let output = scratch::directory(Place::Disk, "cc").join(name);
-    build(compiler, &sources().join(format!("{name}.c")), &output, flags);
+    build(
+        compiler,
+        &sources().join(format!("{name}.c")),
+        &output,
+        flags,
+    );
     done.insert(key, output.clone());
     output
 }
@@ -63,7 +70,14 @@ pub fn build_to_scratch(name: &str, flags: &[&str]) -> PathBuf {
 /// If the compiler is missing or fails.
 pub fn build(compiler: &str, source: &Path, output: &Path, flags: &[&str]) {
     let result = Command::new(artifacts::program(compiler))
-        .args(["-std=gnu11", "-O1", "-Wall", "-Wno-nonnull", "-Wno-unused-result", "-I"])
+        .args([
+            "-std=gnu11",
+            "-O1",
+            "-Wall",
+            "-Wno-nonnull",
+            "-Wno-unused-result",
+            "-I",
+        ])
         .arg(sources())
         .arg(source)
         .arg("-o")

@@ -7,7 +7,15 @@
 //! output and errors compare byte for byte. Nothing here knows how Velo works inside.
 //!
 //! Everything lives in scratch directories that are removed when the test process ends, also
-//! after a failure (`VELO_ABI_KEEP=1` keeps them).
+//! after a failure.
+//!
+//! Environment: `VELO_LIB`, `VELO_CTL` (what to test), `VELO_ABI_STORE` (where stores go, `/dev/shm`),
+//! `VELO_ABI_KEEP=1` (keep the scratch directories), `VELO_ABI_DUMP=DIR` (keep both outcomes of every
+//! difference), `VELO_ABI_ORACLE_ONLY=1` (plain against plain), `VELO_ABI_OPERATIONS`, `VELO_ABI_SEED`,
+//! `VELO_ABI_WITHOUT` (the random runner), `VELO_ABI_FORGED` (forged manifests),
+//! `VELO_STRESS_SECONDS`, `VELO_ABI_PYTHON`, `VELO_ABI_NODE`.
+//!
+//! Needs, beside the build tools: cc, musl-gcc, python3, node, git, perl, file, rsync, libjemalloc2.
 
 pub mod artifacts;
 pub mod call;
@@ -33,7 +41,9 @@ pub const NOBODY: u32 = 65534;
 #[must_use]
 pub fn number(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text}: expected a number")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}={text}: expected a number")),
         Err(_) => default,
     }
 }
@@ -48,5 +58,7 @@ pub fn is_root() -> bool {
 /// FNV-1a of `bytes`: a cheap sum to compare contents by.
 #[must_use]
 pub fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }

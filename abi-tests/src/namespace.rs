@@ -28,7 +28,11 @@ impl Namespace {
     #[must_use]
     pub fn guarded() -> Self {
         let scratch = crate::is_root().then(|| text(&scratch::base(Place::Disk)));
-        Self { guarded: scratch, binds: Vec::new(), maps: maps() }
+        Self {
+            guarded: scratch,
+            binds: Vec::new(),
+            maps: maps(),
+        }
     }
 
     /// And `source` at `at`, read-only.
@@ -40,7 +44,11 @@ impl Namespace {
 
     /// Enters it; called between fork and exec, so it makes system calls only.
     pub(crate) fn enter(&self) -> std::io::Result<()> {
-        let users = if self.maps.is_some() { libc::CLONE_NEWUSER } else { 0 };
+        let users = if self.maps.is_some() {
+            libc::CLONE_NEWUSER
+        } else {
+            0
+        };
         // SAFETY: unshare takes flags only.
         check(unsafe { libc::unshare(libc::CLONE_NEWNS | users) })?;
         for (path, content) in self.maps.iter().flatten() {
@@ -49,11 +57,19 @@ impl Namespace {
         mount(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE)?;
         if let Some(scratch) = &self.guarded {
             mount(scratch, scratch, libc::MS_BIND)?;
-            mount(c"none", c"/", libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY)?;
+            mount(
+                c"none",
+                c"/",
+                libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY,
+            )?;
         }
         for (source, at) in &self.binds {
             mount(source, at, libc::MS_BIND)?;
-            mount(c"none", at, libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY)?;
+            mount(
+                c"none",
+                at,
+                libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY,
+            )?;
         }
         Ok(())
     }
@@ -70,8 +86,14 @@ fn maps() -> Option<[(CString, Vec<u8>); 3]> {
     (user != 0).then(|| {
         [
             (c"/proc/self/setgroups".to_owned(), b"deny".to_vec()),
-            (c"/proc/self/uid_map".to_owned(), format!("{user} {user} 1").into_bytes()),
-            (c"/proc/self/gid_map".to_owned(), format!("{group} {group} 1").into_bytes()),
+            (
+                c"/proc/self/uid_map".to_owned(),
+                format!("{user} {user} 1").into_bytes(),
+            ),
+            (
+                c"/proc/self/gid_map".to_owned(),
+                format!("{group} {group} 1").into_bytes(),
+            ),
         ]
     })
 }
@@ -87,9 +109,21 @@ fn write(path: &CString, content: &[u8]) -> std::io::Result<()> {
     }
 }
 
-fn mount(source: &std::ffi::CStr, at: &std::ffi::CStr, flags: libc::c_ulong) -> std::io::Result<()> {
+fn mount(
+    source: &std::ffi::CStr,
+    at: &std::ffi::CStr,
+    flags: libc::c_ulong,
+) -> std::io::Result<()> {
     // SAFETY: NUL-terminated paths; bind and remount take neither type nor data.
-    check(unsafe { libc::mount(source.as_ptr(), at.as_ptr(), std::ptr::null(), flags, std::ptr::null()) })
+    check(unsafe {
+        libc::mount(
+            source.as_ptr(),
+            at.as_ptr(),
+            std::ptr::null(),
+            flags,
+            std::ptr::null(),
+        )
+    })
 }
 
 /// Whether this machine lets the tests make mount namespaces.
@@ -101,7 +135,9 @@ pub fn available() -> bool {
         let namespace = Namespace::guarded().bind(&here, &here);
         let mut command = std::process::Command::new("/bin/true");
         // SAFETY: the closure makes system calls only.
-        unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, move || namespace.enter()) };
+        unsafe {
+            std::os::unix::process::CommandExt::pre_exec(&mut command, move || namespace.enter())
+        };
         command.status().is_ok_and(|status| status.success())
     })
 }

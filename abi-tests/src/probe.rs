@@ -21,7 +21,12 @@ pub fn same_for_all_callers(program: &Path, name: &str) {
         let call = call(world, program, user);
         match world.try_same(&call) {
             Ok(both) if both.ended == Ended::Status(0) => {}
-            Ok(both) => failures.push(format!("{}: {:?} on both sides\n{}", call.line(), both.ended, both.errors())),
+            Ok(both) => failures.push(format!(
+                "{}: {:?} on both sides\n{}",
+                call.line(),
+                both.ended,
+                both.errors()
+            )),
             Err(report) => failures.push(report),
         }
     }

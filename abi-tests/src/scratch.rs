@@ -37,7 +37,9 @@ impl Place {
 
 /// Whether half a gigabyte fits and programs may run there.
 fn usable(path: &Path) -> bool {
-    let Ok(text) = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()) else { return false };
+    let Ok(text) = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()) else {
+        return false;
+    };
     // SAFETY: an all-zero statvfs is a valid value to be overwritten.
     let mut answer: libc::statvfs = unsafe { std::mem::zeroed() };
     // SAFETY: a NUL-terminated path and a place for the answer.
@@ -65,7 +67,9 @@ pub fn directory(place: Place, name: &str) -> PathBuf {
 pub fn base(place: Place) -> PathBuf {
     let parent = place.directory();
     let path = parent.join(format!("{PREFIX}{}", std::process::id()));
-    let mut bases = BASES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut bases = BASES
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     if !bases.contains(&path) {
         sweep(&parent);
         if bases.is_empty() {
@@ -106,10 +110,15 @@ extern "C" fn at_exit() {
 
 /// Removes what dead processes left in `parent`.
 fn sweep(parent: &Path) {
-    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    let Ok(entries) = std::fs::read_dir(parent) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|id| id.parse::<u32>().ok());
+        let owner = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX))
+            .and_then(|id| id.parse::<u32>().ok());
         if owner.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists()) {
             remove(&entry.path());
         }
@@ -119,7 +128,10 @@ fn sweep(parent: &Path) {
 /// Removes a tree, whatever the modes of its directories.
 pub fn remove(path: &Path) {
     if std::fs::remove_dir_all(path).is_err() {
-        let _ = std::process::Command::new("chmod").args(["-R", "u+rwX"]).arg(path).status();
+        let _ = std::process::Command::new("chmod")
+            .args(["-R", "u+rwX"])
+            .arg(path)
+            .status();
         let _ = std::fs::remove_dir_all(path);
     }
 }

@@ -18,7 +18,9 @@ impl Tree {
     /// A tree in the existing directory `base`.
     #[must_use]
     pub fn in_directory(base: &Path) -> Self {
-        Self { base: base.to_path_buf() }
+        Self {
+            base: base.to_path_buf(),
+        }
     }
 
     fn path(&self, rel: impl AsRef<OsStr>) -> PathBuf {
@@ -56,7 +58,10 @@ impl Tree {
     /// Sets the permissions, all 12 bits.
     pub fn mode(&self, rel: impl AsRef<OsStr>, mode: u32) -> &Self {
         let path = self.path(rel);
-        done(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)), &path);
+        done(
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)),
+            &path,
+        );
         self
     }
 
@@ -64,7 +69,10 @@ impl Tree {
     pub fn owner(&self, rel: impl AsRef<OsStr>, user: u32, group: u32) -> &Self {
         let path = self.path(rel);
         if crate::is_root() {
-            done(std::os::unix::fs::lchown(&path, Some(user), Some(group)), &path);
+            done(
+                std::os::unix::fs::lchown(&path, Some(user), Some(group)),
+                &path,
+            );
         }
         self
     }
@@ -76,17 +84,34 @@ impl Tree {
         let at = |tv_sec, tv_nsec| libc::timespec { tv_sec, tv_nsec };
         let times = [at(seconds ^ 1, 1), at(seconds, nanoseconds)];
         // SAFETY: a NUL-terminated path and two times.
-        let result =
-            unsafe { libc::utimensat(libc::AT_FDCWD, name.as_ptr(), times.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) };
+        let result = unsafe {
+            libc::utimensat(
+                libc::AT_FDCWD,
+                name.as_ptr(),
+                times.as_ptr(),
+                libc::AT_SYMLINK_NOFOLLOW,
+            )
+        };
         done(crate::call::check(result), &path);
         self
     }
 
     /// Sets an extended attribute, where the file system has them. Says whether it has.
     pub fn attribute(&self, rel: &str, name: &str, value: &[u8]) -> bool {
-        let (path, name) = (text(&self.path(rel)), CString::new(name).unwrap_or_default());
+        let (path, name) = (
+            text(&self.path(rel)),
+            CString::new(name).unwrap_or_default(),
+        );
         // SAFETY: NUL-terminated path and name, a value with its own length.
-        unsafe { libc::lsetxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) == 0 }
+        unsafe {
+            libc::lsetxattr(
+                path.as_ptr(),
+                name.as_ptr(),
+                value.as_ptr().cast(),
+                value.len(),
+                0,
+            ) == 0
+        }
     }
 
     /// A file of `bytes` with data in one block in the middle only.
@@ -96,7 +121,7 @@ impl Tree {
         let make = || {
             let file = std::fs::File::create(&path)?;
             file.set_len(bytes)?;
-            file.write_all_at(&[7; 4096], bytes / 2 & !4095)
+            file.write_all_at(&[7; 4096], (bytes / 2) & !4095)
         };
         done(make(), &path);
         self
@@ -131,19 +156,32 @@ pub fn everything(base: &Path, at: &Path) {
 }
 
 fn contents(tree: &Tree) {
-    tree.file("plain.txt", "one\ntwo\nthree\n").file("empty", "").file("one", "1");
+    tree.file("plain.txt", "one\ntwo\nthree\n")
+        .file("empty", "")
+        .file("one", "1");
     for bytes in [511_usize, 4095, 4096, 4097, 70_000] {
         let content: Vec<u8> = (0..bytes).map(|at| (at * at / 7 + at) as u8).collect();
         tree.file(format!("bytes-{bytes}"), content);
     }
     tree.sparse("sparse", 1 << 20).sparse("big-sparse", 5 << 30);
-    tree.dir("dir/sub/empty").file("dir/same-a", "the same content\n").file("dir/same-b", "the same content\n");
-    tree.file("dir/sub/same-c", "the same content\n").file("dir/sub/grep-me", "needle in a haystack\n");
-    tree.dir("hard").file("hard/first", "linked\n").hard_link("hard/second", "hard/first");
-    tree.dir("hard/elsewhere").hard_link("hard/elsewhere/third", "hard/first");
-    tree.link("hard/symlink", "first").hard_link("hard/symlink-too", "hard/symlink");
-    let deep = (0..40).map(|level| format!("level-{level:02}")).collect::<Vec<_>>().join("/");
-    tree.dir(format!("deep/{deep}")).file(format!("deep/{deep}/bottom"), "deep\n");
+    tree.dir("dir/sub/empty")
+        .file("dir/same-a", "the same content\n")
+        .file("dir/same-b", "the same content\n");
+    tree.file("dir/sub/same-c", "the same content\n")
+        .file("dir/sub/grep-me", "needle in a haystack\n");
+    tree.dir("hard")
+        .file("hard/first", "linked\n")
+        .hard_link("hard/second", "hard/first");
+    tree.dir("hard/elsewhere")
+        .hard_link("hard/elsewhere/third", "hard/first");
+    tree.link("hard/symlink", "first")
+        .hard_link("hard/symlink-too", "hard/symlink");
+    let deep = (0..40)
+        .map(|level| format!("level-{level:02}"))
+        .collect::<Vec<_>>()
+        .join("/");
+    tree.dir(format!("deep/{deep}"))
+        .file(format!("deep/{deep}/bottom"), "deep\n");
     tree.dir("wide");
     for number in 0..700 {
         tree.file(format!("wide/file-{number:04}"), format!("{number}\n"));
@@ -155,76 +193,156 @@ fn contents(tree: &Tree) {
 fn names(tree: &Tree) {
     tree.dir("names");
     let odd: [&[u8]; 20] = [
-        b" ", b"  two spaces ", b"new\nline", b"tab\tname", b"-rf", b"--help", b"*", b"?[a-z]", b"'single'", b"\"double\"",
-        b"back\\slash", b"...", b".hidden", b"..data", b"\xc3\xa9\xe6\x97\xa5", b"\xff\xfe not utf-8 \x80", b"\x01\x7f",
-        b"$HOME", b"a;b&c|d", b"~",
+        b" ",
+        b"  two spaces ",
+        b"new\nline",
+        b"tab\tname",
+        b"-rf",
+        b"--help",
+        b"*",
+        b"?[a-z]",
+        b"'single'",
+        b"\"double\"",
+        b"back\\slash",
+        b"...",
+        b".hidden",
+        b"..data",
+        b"\xc3\xa9\xe6\x97\xa5",
+        b"\xff\xfe not utf-8 \x80",
+        b"\x01\x7f",
+        b"$HOME",
+        b"a;b&c|d",
+        b"~",
     ];
     for (number, name) in odd.iter().enumerate() {
         let path = Path::new("names").join(OsStr::from_bytes(name));
         tree.file(path, format!("odd {number}\n"));
     }
     tree.file(format!("names/{}", "x".repeat(255)), "longest\n");
-    tree.dir(format!("names/{}", "d".repeat(255))).file(format!("names/{}/inner", "d".repeat(255)), "inside\n");
+    tree.dir(format!("names/{}", "d".repeat(255)))
+        .file(format!("names/{}/inner", "d".repeat(255)), "inside\n");
     // Names that are prefixes of each other, around the order of '/' and '.'.
-    tree.dir("names/a").file("names/a/z", "").file("names/a.b", "").file("names/a-b", "").file("names/aa", "");
+    tree.dir("names/a")
+        .file("names/a/z", "")
+        .file("names/a.b", "")
+        .file("names/a-b", "")
+        .file("names/aa", "");
 }
 
 fn links(tree: &Tree, at: &Path) {
     let at = at.display().to_string();
     let outside = "../outside";
-    tree.dir("links").link("links/relative", "../plain.txt").link("links/absolute", format!("{at}/plain.txt"));
-    tree.link("links/dangling", "nowhere").link("links/dangling-deep", "../nowhere/at/all");
-    tree.link("links/self", "self").link("links/loop-a", "loop-b").link("links/loop-b", "loop-a");
-    tree.link("links/to-dir", "../dir").link("links/to-dir-slash", "../dir/").link("links/to-dir-absolute", format!("{at}/dir"));
-    tree.link("links/dot", ".").link("links/dotdot", "..").link("links/to-root", &at).link("links/slash", "/");
-    tree.link("links/messy", "..//./dir/.././dir//sub/").link("links/file-slash", "../plain.txt/");
-    tree.link("links/through-file", "../plain.txt/below").link("links/hosts", "/etc/hostname");
-    tree.link("links/out", format!("../{outside}")).link("links/out-file", format!("../{outside}/file"));
-    tree.link("links/out-dangling", format!("../{outside}/nothing")).link("links/back", "../../tree/plain.txt");
-    tree.link("links/out-and-back", format!("../{outside}/../tree/dir/same-a"));
-    tree.link("links/through-outside", format!("../{outside}/return/dir/same-a"));
-    tree.link("links/a-link-to-a-link", "relative").link("links/long-target", format!("../{}plain.txt", "./".repeat(1900)));
+    tree.dir("links")
+        .link("links/relative", "../plain.txt")
+        .link("links/absolute", format!("{at}/plain.txt"));
+    tree.link("links/dangling", "nowhere")
+        .link("links/dangling-deep", "../nowhere/at/all");
+    tree.link("links/self", "self")
+        .link("links/loop-a", "loop-b")
+        .link("links/loop-b", "loop-a");
+    tree.link("links/to-dir", "../dir")
+        .link("links/to-dir-slash", "../dir/")
+        .link("links/to-dir-absolute", format!("{at}/dir"));
+    tree.link("links/dot", ".")
+        .link("links/dotdot", "..")
+        .link("links/to-root", &at)
+        .link("links/slash", "/");
+    tree.link("links/messy", "..//./dir/.././dir//sub/")
+        .link("links/file-slash", "../plain.txt/");
+    tree.link("links/through-file", "../plain.txt/below")
+        .link("links/hosts", "/etc/hostname");
+    tree.link("links/out", format!("../{outside}"))
+        .link("links/out-file", format!("../{outside}/file"));
+    tree.link("links/out-dangling", format!("../{outside}/nothing"))
+        .link("links/back", "../../tree/plain.txt");
+    tree.link(
+        "links/out-and-back",
+        format!("../{outside}/../tree/dir/same-a"),
+    );
+    tree.link(
+        "links/through-outside",
+        format!("../{outside}/return/dir/same-a"),
+    );
+    tree.link("links/a-link-to-a-link", "relative").link(
+        "links/long-target",
+        format!("../{}plain.txt", "./".repeat(1900)),
+    );
     tree.file("links/chain-00", "end of the chain\n");
     for number in 1..=42 {
-        tree.link(format!("links/chain-{number:02}"), format!("chain-{:02}", number - 1));
+        tree.link(
+            format!("links/chain-{number:02}"),
+            format!("chain-{:02}", number - 1),
+        );
     }
 }
 
 /// What is beside P for the links of [`everything`] that lead out; `return` leads back.
 pub fn neighbours(outside: &Path, at: &Path) {
     let tree = Tree::in_directory(outside);
-    tree.file("file", "outside\n").dir("inner").file("inner/file", "outside too\n").link("return", at).link("gone", "nothing");
+    tree.file("file", "outside\n")
+        .dir("inner")
+        .file("inner/file", "outside too\n")
+        .link("return", at)
+        .link("gone", "nothing");
 }
 
 fn modes(tree: &Tree) {
     tree.dir("modes");
-    for mode in [0o000, 0o111, 0o200, 0o400, 0o444, 0o600, 0o640, 0o755, 0o1644, 0o2755, 0o4755, 0o6711] {
+    for mode in [
+        0o000, 0o111, 0o200, 0o400, 0o444, 0o600, 0o640, 0o755, 0o1644, 0o2755, 0o4755, 0o6711,
+    ] {
         let name = format!("modes/file-{mode:04o}");
-        tree.file(&name, format!("mode {mode:o}\n")).mode(&name, mode);
+        tree.file(&name, format!("mode {mode:o}\n"))
+            .mode(&name, mode);
     }
     for mode in [0o000, 0o111, 0o444, 0o700, 0o711, 0o755, 0o1777, 0o2775] {
         let name = format!("modes/dir-{mode:04o}");
-        tree.dir(&name).dir(format!("{name}/sub")).file(format!("{name}/file"), "inside\n").mode(&name, mode);
+        tree.dir(&name)
+            .dir(format!("{name}/sub"))
+            .file(format!("{name}/file"), "inside\n")
+            .mode(&name, mode);
     }
-    tree.dir("owners").file("owners/user", "u\n").file("owners/large", "l\n").file("owners/secret", "s\n");
-    tree.dir("owners/private").file("owners/private/file", "mine\n").link("owners/link", "user");
-    tree.owner("owners/user", 1000, 1001).owner("owners/large", 4_000_000_000, 3_999_999_999);
-    tree.owner("owners/secret", crate::NOBODY, crate::NOBODY).mode("owners/secret", 0o600);
-    tree.owner("owners/private/file", crate::NOBODY, 0).mode("owners/private/file", 0o400);
-    tree.owner("owners/private", crate::NOBODY, 0).mode("owners/private", 0o700).owner("owners/link", 77, 88);
+    tree.dir("owners")
+        .file("owners/user", "u\n")
+        .file("owners/large", "l\n")
+        .file("owners/secret", "s\n");
+    tree.dir("owners/private")
+        .file("owners/private/file", "mine\n")
+        .link("owners/link", "user");
+    tree.owner("owners/user", 1000, 1001)
+        .owner("owners/large", 4_000_000_000, 3_999_999_999);
+    tree.owner("owners/secret", crate::NOBODY, crate::NOBODY)
+        .mode("owners/secret", 0o600);
+    tree.owner("owners/private/file", crate::NOBODY, 0)
+        .mode("owners/private/file", 0o400);
+    tree.owner("owners/private", crate::NOBODY, 0)
+        .mode("owners/private", 0o700)
+        .owner("owners/link", 77, 88);
 }
 
 fn times(tree: &Tree) {
     tree.dir("times/dir");
     let moments = [
-        ("zero", 0, 0), ("ns", 1_600_000_000, 123_456_789), ("almost", 1_600_000_000, 999_999_999), ("first", 0, 1),
-        ("before", -1, 500_000_000), ("long-before", -2_147_483_648, 0), ("late", 4_294_967_296, 7), ("later", 15_032_385_535, 0),
+        ("zero", 0, 0),
+        ("ns", 1_600_000_000, 123_456_789),
+        ("almost", 1_600_000_000, 999_999_999),
+        ("first", 0, 1),
+        ("before", -1, 500_000_000),
+        ("long-before", -2_147_483_648, 0),
+        ("late", 4_294_967_296, 7),
+        ("later", 15_032_385_535, 0),
     ];
     for (name, seconds, nanoseconds) in moments {
-        tree.file(format!("times/{name}"), name).time(format!("times/{name}"), seconds, nanoseconds);
+        tree.file(format!("times/{name}"), name).time(
+            format!("times/{name}"),
+            seconds,
+            nanoseconds,
+        );
     }
-    tree.link("times/link", "zero").time("times/link", 1_234_567_890, 42);
-    tree.time("times/dir", -86_400, 3).time("times", 1_700_000_000, 5);
+    tree.link("times/link", "zero")
+        .time("times/link", 1_234_567_890, 42);
+    tree.time("times/dir", -86_400, 3)
+        .time("times", 1_700_000_000, 5);
 }
 
 /// A directory of `count` small files in two levels: one wide directory, some nested.
@@ -232,7 +350,13 @@ pub fn wide(base: &Path, count: usize) {
     let tree = Tree::in_directory(base);
     tree.dir("wide");
     for number in 0..count {
-        tree.file(format!("wide/{:x}-{number}", number.wrapping_mul(2_654_435_761) & 0xffff), format!("{number}"));
+        tree.file(
+            format!(
+                "wide/{:x}-{number}",
+                number.wrapping_mul(2_654_435_761) & 0xffff
+            ),
+            format!("{number}"),
+        );
     }
 }
 
@@ -241,6 +365,14 @@ pub fn wide(base: &Path, count: usize) {
 /// # Panics
 /// If `cp` fails.
 pub fn copy_of(source: &Path, base: &Path) {
-    let status = std::process::Command::new("cp").arg("-a").arg(source.join(".")).arg(base).status();
-    assert!(status.is_ok_and(|status| status.success()), "cp -a {}", source.display());
+    let status = std::process::Command::new("cp")
+        .arg("-a")
+        .arg(source.join("."))
+        .arg(base)
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "cp -a {}",
+        source.display()
+    );
 }

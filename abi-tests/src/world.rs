@@ -89,7 +89,9 @@ impl World {
         for directory in self.outside.ancestors() {
             let _ = std::fs::read_dir(directory).map(Iterator::count);
         }
-        let around = Call::new("find").arg(&self.outside).args(["-type", "f", "-exec", "cat", "{}", "+"]);
+        let around = Call::new("find")
+            .arg(&self.outside)
+            .args(["-type", "f", "-exec", "cat", "{}", "+"]);
         let _ = around.run(None).success();
         let _ = std::fs::read("/etc/hostname");
     }
@@ -106,7 +108,8 @@ impl World {
         if !oracle_only() {
             let _ = world.build_command(&world.at).run(None).success();
         }
-        std::fs::rename(&world.at, &world.plain).unwrap_or_else(|error| panic!("move the tree away: {error}"));
+        std::fs::rename(&world.at, &world.plain)
+            .unwrap_or_else(|error| panic!("move the tree away: {error}"));
         world
     }
 
@@ -126,7 +129,16 @@ impl World {
         }
         let (plain, manifest) = (base.join("plain"), base.join("manifest.velo"));
         let (mount_point, swap) = (MountPoint::Empty, RwLock::new(()));
-        Self { at, plain, outside, store, manifest, fidelity, mount_point, swap }
+        Self {
+            at,
+            plain,
+            outside,
+            store,
+            manifest,
+            fidelity,
+            mount_point,
+            swap,
+        }
     }
 
     /// Indexes Q as the tree at P.
@@ -140,16 +152,36 @@ impl World {
             return;
         }
         let outcome = match namespace::available() {
-            true => self.build_command(&self.at).run(Some(Namespace::guarded().bind(&self.plain, &self.at))),
+            true => self
+                .build_command(&self.at)
+                .run(Some(Namespace::guarded().bind(&self.plain, &self.at))),
             false => self.build_command(&self.plain).run(None),
         };
-        assert_eq!(outcome.ended, Ended::Status(0), "build-manifest: {}{}", outcome.text(), outcome.errors());
+        assert_eq!(
+            outcome.ended,
+            Ended::Status(0),
+            "build-manifest: {}{}",
+            outcome.text(),
+            outcome.errors()
+        );
     }
 
     fn build_command(&self, source: &Path) -> Call {
-        let call = Call::new(artifacts::velo_ctl()).env("VELO_ROOT", &self.store).deadline(Duration::from_secs(300));
-        let call = call.arg("build-manifest").arg(source).arg("--at").arg(&self.at).arg("-o").arg(&self.manifest);
-        if self.fidelity == Fidelity::Exact { call.arg("--exact") } else { call }
+        let call = Call::new(artifacts::velo_ctl())
+            .env("VELO_ROOT", &self.store)
+            .deadline(Duration::from_secs(300));
+        let call = call
+            .arg("build-manifest")
+            .arg(source)
+            .arg("--at")
+            .arg(&self.at)
+            .arg("-o")
+            .arg(&self.manifest);
+        if self.fidelity == Fidelity::Exact {
+            call.arg("--exact")
+        } else {
+            call
+        }
     }
 
     /// `rel` below P.
@@ -190,7 +222,8 @@ impl World {
             return outcome;
         }
         let _ = std::fs::remove_dir(&self.at);
-        std::fs::rename(tree, &self.at).unwrap_or_else(|error| panic!("move {} to P: {error}", tree.display()));
+        std::fs::rename(tree, &self.at)
+            .unwrap_or_else(|error| panic!("move {} to P: {error}", tree.display()));
         let outcome = call.run(None);
         std::fs::rename(&self.at, tree).unwrap_or_else(|error| panic!("move P back: {error}"));
         if !needs_directory {
@@ -202,7 +235,9 @@ impl World {
     /// `call` with the preload in its environment.
     #[must_use]
     pub fn preloaded(&self, call: &Call) -> Call {
-        self.with_store(call).env("VELO_MANIFEST", &self.manifest).env("LD_PRELOAD", artifacts::library())
+        self.with_store(call)
+            .env("VELO_MANIFEST", &self.manifest)
+            .env("LD_PRELOAD", artifacts::library())
     }
 
     /// `call` with the store named in its environment, but no preload.
@@ -221,8 +256,12 @@ impl World {
             return self.plain(call);
         }
         let _guard = self.swap.read().unwrap_or_else(PoisonError::into_inner);
-        assert!(self.mount_point == MountPoint::Empty || !self.at.exists(), "the tree must be gone");
-        self.preloaded(call).run(namespace::available().then(Namespace::guarded))
+        assert!(
+            self.mount_point == MountPoint::Empty || !self.at.exists(),
+            "the tree must be gone"
+        );
+        self.preloaded(call)
+            .run(namespace::available().then(Namespace::guarded))
     }
 
     /// Runs `call` on both sides; they must not differ. Gives what both did.
@@ -263,7 +302,12 @@ impl World {
                 reports.push(report);
             }
         }
-        assert!(reports.is_empty(), "{} calls differ\n{}", reports.len(), reports.join("\n"));
+        assert!(
+            reports.is_empty(),
+            "{} calls differ\n{}",
+            reports.len(),
+            reports.join("\n")
+        );
     }
 
     fn compared(&self, call: &Call, set_aside: &dyn Fn(&mut Outcome)) -> Result<Outcome, String> {
@@ -275,11 +319,11 @@ impl World {
             Some(report) => Err({
                 dump(call, &plain, &served);
                 format!(
-                "plain and served differ ({:?}): {}\n{report}  served with VELO_ROOT={} VELO_MANIFEST={}",
-                self.fidelity,
-                call.line(),
-                self.store.display(),
-                self.manifest.display()
+                    "plain and served differ ({:?}): {}\n{report}  served with VELO_ROOT={} VELO_MANIFEST={}",
+                    self.fidelity,
+                    call.line(),
+                    self.store.display(),
+                    self.manifest.display()
                 )
             }),
         }
@@ -289,11 +333,23 @@ impl World {
 /// With `VELO_ABI_DUMP=<directory>`: keeps both outcomes whole, for `diff`.
 fn dump(call: &Call, plain: &Outcome, served: &Outcome) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let Some(directory) = std::env::var_os("VELO_ABI_DUMP").map(PathBuf::from) else { return };
-    let number = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let Some(directory) = std::env::var_os("VELO_ABI_DUMP").map(PathBuf::from) else {
+        return;
+    };
+    let number = format!(
+        "{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    );
     for (side, outcome) in [("plain", plain), ("served", served)] {
         let text = format!("{}\n{:?}\n", call.line(), outcome.ended);
-        let whole = [text.as_bytes(), &outcome.stdout, b"-- stderr\n", &outcome.stderr].concat();
+        let whole = [
+            text.as_bytes(),
+            &outcome.stdout,
+            b"-- stderr\n",
+            &outcome.stderr,
+        ]
+        .concat();
         let _ = std::fs::write(directory.join(format!("{number}.{side}")), whole);
     }
 }
@@ -307,6 +363,11 @@ pub fn oracle_only() -> bool {
 
 fn make(directory: &Path) {
     if let Err(error) = std::fs::create_dir(directory) {
-        assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists, "mkdir {}: {error}", directory.display());
+        assert_eq!(
+            error.kind(),
+            std::io::ErrorKind::AlreadyExists,
+            "mkdir {}: {error}",
+            directory.display()
+        );
     }
 }

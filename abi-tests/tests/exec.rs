@@ -9,16 +9,36 @@ use abi_tests::{Call, Fidelity, World, artifacts, compile, probe};
 fn programs(base: &Path, at: &Path, compiler: &str) {
     let tree = Tree::in_directory(base);
     let seen = |rel: &str| at.join(rel).display().to_string();
-    tree.dir("bin").dir("dir").dir("lib/plugins").file("plain.txt", "one\ntwo\n").file("bin/near", "near\n").file("dir/same-a", "same\n");
-    tree.copy("bin/tool", &compile::with(compiler, "show", &[]), 0o755).link("bin/tool-link", "tool");
-    tree.copy("bin/static", &compile::with(compiler, "show", &["-static"]), 0o755);
+    tree.dir("bin")
+        .dir("dir")
+        .dir("lib/plugins")
+        .file("plain.txt", "one\ntwo\n")
+        .file("bin/near", "near\n")
+        .file("dir/same-a", "same\n");
+    tree.copy("bin/tool", &compile::with(compiler, "show", &[]), 0o755)
+        .link("bin/tool-link", "tool");
+    tree.copy(
+        "bin/static",
+        &compile::with(compiler, "show", &["-static"]),
+        0o755,
+    );
     let script = |name: &str, content: &str| {
-        tree.file(format!("bin/{name}"), content).mode(format!("bin/{name}"), 0o755);
+        tree.file(format!("bin/{name}"), content)
+            .mode(format!("bin/{name}"), 0o755);
     };
-    script("script", "#!/bin/sh\necho \"script $0 $# $1 $MARK\"; pwd; cat near; exit 5\n");
-    script("by-env", "#!/usr/bin/env bash\necho \"by env $0 ${BASH_SOURCE[0]} $1\"\n");
+    script(
+        "script",
+        "#!/bin/sh\necho \"script $0 $# $1 $MARK\"; pwd; cat near; exit 5\n",
+    );
+    script(
+        "by-env",
+        "#!/usr/bin/env bash\necho \"by env $0 ${BASH_SOURCE[0]} $1\"\n",
+    );
     script("by-served", &format!("#!{}\nignored\n", seen("bin/tool")));
-    script("by-served-argument", &format!("#! {} -x 'two words' \nignored\n", seen("bin/tool")));
+    script(
+        "by-served-argument",
+        &format!("#! {} -x 'two words' \nignored\n", seen("bin/tool")),
+    );
     script("nested", &format!("#!{}\nignored\n", seen("bin/by-served")));
     script("no-shebang", "echo no shebang \"$0\" \"$1\"\n");
     script("empty", "");
@@ -27,28 +47,58 @@ fn programs(base: &Path, at: &Path, compiler: &str) {
     script("shebang-directory", &format!("#!{}\n", seen("bin")));
     script("shebang-relative", "#!./tool\n");
     script("shebang-space", "#!   /bin/sh   -e   \necho space \"$0\"\n");
-    script("shebang-long", &format!("#!/{}bin/sh\necho long\n", "./".repeat(200)));
+    script(
+        "shebang-long",
+        &format!("#!/{}bin/sh\necho long\n", "./".repeat(200)),
+    );
     script("shebang-bare", "#!\n");
     script("shebang-only", "#!/bin/sh");
-    tree.file("bin/not-executable", "#!/bin/sh\necho never\n").link("bin/script-link", "script").link("bin/loop", "loop").link("bin/outside", "/bin/echo");
+    tree.file("bin/not-executable", "#!/bin/sh\necho never\n")
+        .link("bin/script-link", "script")
+        .link("bin/loop", "loop")
+        .link("bin/outside", "/bin/echo");
     let build = |source: &str, output: &str, flags: &[&str]| {
-        compile::build(compiler, &compile::sources().join(source), &base.join(output), flags);
+        compile::build(
+            compiler,
+            &compile::sources().join(source),
+            &base.join(output),
+            flags,
+        );
     };
     let lib = base.join("lib").display().to_string();
     let shared = ["-shared", "-fPIC"];
     build("dependency.c", "lib/libdependency.so", &shared);
-    build("dependency.c", "lib/libsecond.so", &["-shared", "-fPIC", "-DVERSION=\"second\""]);
+    build(
+        "dependency.c",
+        "lib/libsecond.so",
+        &["-shared", "-fPIC", "-DVERSION=\"second\""],
+    );
     let runpath = |value: &str| format!("-Wl,--enable-new-dtags,-rpath,{value}");
     let needs = ["-L", &lib, "-ldependency"];
     for name in ["lib/plugins/plugin.so", "lib/plugins/other.so"] {
-        build("plugin.c", name, &[&shared[..], &needs, &[&runpath("$ORIGIN/..")]].concat());
+        build(
+            "plugin.c",
+            name,
+            &[&shared[..], &needs, &[&runpath("$ORIGIN/..")]].concat(),
+        );
     }
     tree.link("lib/plugins/link.so", "plugin.so");
-    build("show.c", "bin/with-library", &[&["-DWITH_LIBRARY"][..], &needs, &[&runpath("$ORIGIN/../lib")]].concat());
+    build(
+        "show.c",
+        "bin/with-library",
+        &[
+            &["-DWITH_LIBRARY"][..],
+            &needs,
+            &[&runpath("$ORIGIN/../lib")],
+        ]
+        .concat(),
+    );
 }
 
 fn world(name: &str, compiler: &'static str) -> World {
-    World::new(name, Fidelity::Usual, |base, at| programs(base, at, compiler))
+    World::new(name, Fidelity::Usual, |base, at| {
+        programs(base, at, compiler)
+    })
 }
 
 fn same_for(world: &World, program: &str, compiler: &str) {
@@ -76,7 +126,9 @@ fn exec_and_spawn_of_musl() {
 fn libraries() {
     let world = world("libraries", "cc");
     same_for(&world, "loader", "cc");
-    let seen = world.same(&probe::call(&world, &compile::c("loader"), None)).success();
+    let seen = world
+        .same(&probe::call(&world, &compile::c("loader"), None))
+        .success();
     for part in ["first from", "by the plug-in: second from"] {
         assert!(seen.text().contains(part), "{}", seen.text());
     }
@@ -85,10 +137,26 @@ fn libraries() {
 #[test]
 fn library_path() {
     let world = world("library-path", "cc");
-    let unlinked = compile::build_to_scratch("show", &["-DWITH_LIBRARY", "-L", &world.plain.join("lib").display().to_string(), "-ldependency"]);
-    let program = Call::bash("LD_LIBRARY_PATH=$1 $2").arg("bash").arg(world.path("lib")).arg(&unlinked);
+    let unlinked = compile::build_to_scratch(
+        "show",
+        &[
+            "-DWITH_LIBRARY",
+            "-L",
+            &world.plain.join("lib").display().to_string(),
+            "-ldependency",
+        ],
+    );
+    let program = Call::bash("LD_LIBRARY_PATH=$1 $2")
+        .arg("bash")
+        .arg(world.path("lib"))
+        .arg(&unlinked);
     let seen = world.plain(&program);
-    assert!(seen.text().contains("library first from"), "{}{}", seen.text(), seen.errors());
+    assert!(
+        seen.text().contains("library first from"),
+        "{}{}",
+        seen.text(),
+        seen.errors()
+    );
     let _ = world.same(&program);
 }
 
@@ -120,12 +188,21 @@ fn other_preloads_are_kept() {
     let ours = artifacts::library();
     for list in [[&*other, ours], [ours, &*other]] {
         let list = list.map(|path| path.display().to_string()).join(":");
-        let script = format!("env -i {} 2>&1 < /dev/null; {} 2>&1 < /dev/null", world.path("bin/tool").display(), world.path("bin/script").display());
-        let call = world.preloaded(&Call::bash(&script)).env("LD_PRELOAD", &list);
+        let script = format!(
+            "env -i {} 2>&1 < /dev/null; {} 2>&1 < /dev/null",
+            world.path("bin/tool").display(),
+            world.path("bin/script").display()
+        );
+        let call = world
+            .preloaded(&Call::bash(&script))
+            .env("LD_PRELOAD", &list);
         let text = call.run(None).text();
         // `env`, the shell of the script and its `cat`; not what `env -i` starts, as without us.
         assert_eq!(text.matches("marker is here").count(), 3, "{list}\n{text}");
-        assert!(text.contains("argument ") && text.contains("script "), "{text}");
+        assert!(
+            text.contains("argument ") && text.contains("script "),
+            "{text}"
+        );
     }
 }
 
@@ -134,8 +211,18 @@ fn other_preloads_are_kept() {
 fn run_by_velo_ctl() {
     let world = world("run", "cc");
     let tool = world.path("bin/tool");
-    let call = Call::new(artifacts::velo_ctl()).args(["run", "-m"]).arg(&world.manifest).arg("--").arg(&tool).args(["a", "b"]);
-    let call = world.with_store(&call).env("VELO_LIB", artifacts::library());
-    let (plain, run) = (world.plain(&Call::new(&tool).args(["a", "b"])), call.run(None));
+    let call = Call::new(artifacts::velo_ctl())
+        .args(["run", "-m"])
+        .arg(&world.manifest)
+        .arg("--")
+        .arg(&tool)
+        .args(["a", "b"]);
+    let call = world
+        .with_store(&call)
+        .env("VELO_LIB", artifacts::library());
+    let (plain, run) = (
+        world.plain(&Call::new(&tool).args(["a", "b"])),
+        call.run(None),
+    );
     assert_eq!(abi_tests::compare::difference(&plain, &run), None);
 }

@@ -25,16 +25,26 @@ git stash list > /dev/null
 
 fn git_environment(call: Call) -> Call {
     let fixed = [
-        ("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_SYSTEM", "/dev/null"), ("GIT_AUTHOR_NAME", "A"), ("GIT_AUTHOR_EMAIL", "a@b"),
-        ("GIT_COMMITTER_NAME", "A"), ("GIT_COMMITTER_EMAIL", "a@b"), ("GIT_AUTHOR_DATE", "1700000000 +0000"),
-        ("GIT_COMMITTER_DATE", "1700000000 +0000"), ("GIT_PAGER", "cat"),
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ("GIT_CONFIG_SYSTEM", "/dev/null"),
+        ("GIT_AUTHOR_NAME", "A"),
+        ("GIT_AUTHOR_EMAIL", "a@b"),
+        ("GIT_COMMITTER_NAME", "A"),
+        ("GIT_COMMITTER_EMAIL", "a@b"),
+        ("GIT_AUTHOR_DATE", "1700000000 +0000"),
+        ("GIT_COMMITTER_DATE", "1700000000 +0000"),
+        ("GIT_PAGER", "cat"),
     ];
-    fixed.into_iter().fold(call, |call, (name, value)| call.env(name, value))
+    fixed
+        .into_iter()
+        .fold(call, |call, (name, value)| call.env(name, value))
 }
 
 fn make(at: &Path) {
     std::fs::create_dir_all(at).unwrap();
-    let _ = git_environment(Call::bash(MAKE).arg("make").arg(at)).run(None).success();
+    let _ = git_environment(Call::bash(MAKE).arg("make").arg(at))
+        .run(None)
+        .success();
 }
 
 fn checkout() -> &'static World {
@@ -49,17 +59,57 @@ fn git(words: &str) -> Call {
 #[test]
 fn reading_commands_agree() {
     let commands = [
-        "status", "status --porcelain=v2 --branch --ignored", "log -p --stat", "log --graph --oneline --all", "diff", "diff --stat HEAD~2",
-        "diff --cached", "ls-files -s", "ls-files -o -m -d", "ls-tree -r HEAD", "grep -n seven", "blame numbers", "show v1", "describe",
-        "rev-parse --show-toplevel --git-dir --is-inside-work-tree", "cat-file --batch-all-objects --batch-check", "fsck --full --strict",
-        "archive HEAD | sha256sum", "branch -av", "for-each-ref", "rev-list --objects --all", "count-objects -v", "config -l --local",
-        "worktree list", "stash list", "reflog", "check-ignore -v thing.o", "shortlog -sn HEAD", "name-rev HEAD~1", "verify-pack -v .git/objects/pack/*.idx",
-        "-C src status -s", "-C src/deep log --oneline -1", "bisect log", "notes list", "merge-base main side", "whatchanged -1",
+        "status",
+        "status --porcelain=v2 --branch --ignored",
+        "log -p --stat",
+        "log --graph --oneline --all",
+        "diff",
+        "diff --stat HEAD~2",
+        "diff --cached",
+        "ls-files -s",
+        "ls-files -o -m -d",
+        "ls-tree -r HEAD",
+        "grep -n seven",
+        "blame numbers",
+        "show v1",
+        "describe",
+        "rev-parse --show-toplevel --git-dir --is-inside-work-tree",
+        "cat-file --batch-all-objects --batch-check",
+        "fsck --full --strict",
+        "archive HEAD | sha256sum",
+        "branch -av",
+        "for-each-ref",
+        "rev-list --objects --all",
+        "count-objects -v",
+        "config -l --local",
+        "worktree list",
+        "stash list",
+        "reflog",
+        "check-ignore -v thing.o",
+        "shortlog -sn HEAD",
+        "name-rev HEAD~1",
+        "verify-pack -v .git/objects/pack/*.idx",
+        "-C src status -s",
+        "-C src/deep log --oneline -1",
+        "bisect log",
+        "notes list",
+        "merge-base main side",
+        "whatchanged -1",
     ];
     checkout().all_same(commands.map(git));
     let seen = checkout().same(&git("status --porcelain"));
-    for line in [" M numbers", " D src/deep/b", "A  staged", "?? untracked", " M run.sh"] {
-        assert!(seen.text().lines().any(|seen| seen == line), "no `{line}` in:\n{}", seen.text());
+    for line in [
+        " M numbers",
+        " D src/deep/b",
+        "A  staged",
+        "?? untracked",
+        " M run.sh",
+    ] {
+        assert!(
+            seen.text().lines().any(|seen| seen == line),
+            "no `{line}` in:\n{}",
+            seen.text()
+        );
     }
 }
 
@@ -70,17 +120,41 @@ fn writing_commands_are_refused() {
         return;
     }
     let commands = [
-        "add untracked", "commit -m no", "checkout side", "tag new", "stash", "reset --hard", "rm numbers", "branch new", "gc", "mv numbers new",
-        "config user.name x", "fetch .", "update-index --refresh", "clean -fd", "merge side",
+        "add untracked",
+        "commit -m no",
+        "checkout side",
+        "tag new",
+        "stash",
+        "reset --hard",
+        "rm numbers",
+        "branch new",
+        "gc",
+        "mv numbers new",
+        "config user.name x",
+        "fetch .",
+        "update-index --refresh",
+        "clean -fd",
+        "merge side",
     ];
-    checkout().all_same(commands.map(|command| git(&format!("{command} 2>&1 | sed 's/tmp_obj_[A-Za-z0-9]*/tmp_obj/'; echo ${{PIPESTATUS[0]}}"))));
+    checkout().all_same(commands.map(|command| {
+        git(&format!(
+            "{command} 2>&1 | sed 's/tmp_obj_[A-Za-z0-9]*/tmp_obj/'; echo ${{PIPESTATUS[0]}}"
+        ))
+    }));
 }
 
 #[test]
 fn a_clone_of_it_is_whole() {
     let out = scratch::directory(Place::Disk, "clone");
-    for how in ["clone -q", "clone -q --no-hardlinks", "clone -q --bare", "clone -q --no-local"] {
-        let call = git(&format!("{how} \"$PWD\" \"$OUT\"/c 2>&1; git -C \"$OUT\"/c fsck --full 2>&1; git -C \"$OUT\"/c log --oneline --all; rm -rf \"$OUT\"/c"));
+    for how in [
+        "clone -q",
+        "clone -q --no-hardlinks",
+        "clone -q --bare",
+        "clone -q --no-local",
+    ] {
+        let call = git(&format!(
+            "{how} \"$PWD\" \"$OUT\"/c 2>&1; git -C \"$OUT\"/c fsck --full 2>&1; git -C \"$OUT\"/c log --oneline --all; rm -rf \"$OUT\"/c"
+        ));
         let seen = checkout().same(&call.env("OUT", &out));
         assert!(seen.text().contains("third"), "{how}: {}", seen.text());
     }

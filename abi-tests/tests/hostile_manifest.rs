@@ -28,7 +28,11 @@ fn good() -> &'static [u8] {
 }
 
 fn stamp() -> SystemTime {
-    world().manifest.metadata().and_then(|metadata| metadata.modified()).expect("the time of the manifest")
+    world()
+        .manifest
+        .metadata()
+        .and_then(|metadata| metadata.modified())
+        .expect("the time of the manifest")
 }
 
 /// Where a test puts its altered manifests.
@@ -37,7 +41,10 @@ fn place(name: &str) -> PathBuf {
 }
 
 fn with(manifest: &Path, call: &Call) -> Outcome {
-    world().preloaded(call).env("VELO_MANIFEST", manifest).run(None)
+    world()
+        .preloaded(call)
+        .env("VELO_MANIFEST", manifest)
+        .run(None)
 }
 
 /// Median time that a command takes to start and end, of several.
@@ -52,8 +59,18 @@ fn fault(outcome: &Outcome, manifest: &Path) -> Option<String> {
     let said = outcome.errors();
     let named = said.contains(&*manifest.to_string_lossy());
     let one_line = said.ends_with('\n') && said.lines().count() == 1 && said.starts_with("velo: ");
-    let good = outcome.ended == Ended::Status(127) && outcome.stdout.is_empty() && one_line && named && said.len() < 1000;
-    (!good).then(|| format!("{:?}, stdout {:?}, stderr {said:?}", outcome.ended, outcome.text()))
+    let good = outcome.ended == Ended::Status(127)
+        && outcome.stdout.is_empty()
+        && one_line
+        && named
+        && said.len() < 1000;
+    (!good).then(|| {
+        format!(
+            "{:?}, stdout {:?}, stderr {said:?}",
+            outcome.ended,
+            outcome.text()
+        )
+    })
 }
 
 /// `manifest` must be refused, and by a line that has one of `words`.
@@ -64,24 +81,60 @@ fn refused(what: &str, manifest: &Path, words: &[&str]) {
         panic!("{what}: expected one line and status 127; {fault}");
     }
     let said = outcome.errors().to_lowercase();
-    assert!(words.is_empty() || words.iter().any(|word| said.contains(word)), "{what}: no word of {words:?} in {said:?}");
+    assert!(
+        words.is_empty() || words.iter().any(|word| said.contains(word)),
+        "{what}: no word of {words:?} in {said:?}"
+    );
 }
 
 #[test]
 fn the_good_one_is_served() {
-    let outcome = with(&world().manifest, &Call::new("cat").arg(world().path("one"))).success();
-    assert_eq!((outcome.text(), outcome.errors()), ("1".to_owned(), String::new()));
+    let outcome = with(
+        &world().manifest,
+        &Call::new("cat").arg(world().path("one")),
+    )
+    .success();
+    assert_eq!(
+        (outcome.text(), outcome.errors()),
+        ("1".to_owned(), String::new())
+    );
 }
 
 #[test]
 fn truncated() {
     let path = place("truncated");
     let bytes = good().len();
-    let mut lengths = vec![1, 2, 7, 8, 9, 15, 16, 63, 64, 100, 256, 503, 504, 511, 512, 513, 576, bytes - 1, bytes - 7, bytes - 8, bytes - 64];
+    let mut lengths = vec![
+        1,
+        2,
+        7,
+        8,
+        9,
+        15,
+        16,
+        63,
+        64,
+        100,
+        256,
+        503,
+        504,
+        511,
+        512,
+        513,
+        576,
+        bytes - 1,
+        bytes - 7,
+        bytes - 8,
+        bytes - 64,
+    ];
     lengths.extend((1..32).map(|part| bytes * part / 32));
     for length in lengths {
         fs::write(&path, &good()[..length]).unwrap();
-        refused(&format!("{length} of {bytes} bytes"), &path, &["truncated", "manifest"]);
+        refused(
+            &format!("{length} of {bytes} bytes"),
+            &path,
+            &["truncated", "manifest"],
+        );
     }
     let longer = [good(), b"more"].concat();
     fs::write(&path, longer).unwrap();
@@ -92,7 +145,9 @@ fn truncated() {
 fn bit_flipped() {
     let path = place("flipped");
     let random = &mut Random::new(11);
-    let body = (0..150).map(|_| HEADER + random.below(good().len() - HEADER)).collect::<Vec<_>>();
+    let body = (0..150)
+        .map(|_| HEADER + random.below(good().len() - HEADER))
+        .collect::<Vec<_>>();
     let header = (0..HEADER).step_by(3).chain([8, 12, 504, 511]);
     for position in header.chain(body) {
         let mut bytes = good().to_vec();
@@ -125,7 +180,9 @@ fn of_another_kind() {
     refused("a script", &path, &["manifest"]);
     write(&vec![0; 100_000]);
     refused("zeros", &path, &["manifest"]);
-    fs::File::create(&path).and_then(|file| file.set_len(1 << 42)).unwrap_or_else(|_| write(&[0; 600]));
+    fs::File::create(&path)
+        .and_then(|file| file.set_len(1 << 42))
+        .unwrap_or_else(|_| write(&[0; 600]));
     refused("four tebibytes of nothing", &path, &["manifest"]);
 }
 
@@ -133,7 +190,11 @@ fn of_another_kind() {
 fn not_a_file_that_can_be_read() {
     let path = place("unreadable");
     let directory = path.parent().unwrap().to_path_buf();
-    refused("vanished", &path, &["no such file", "not found", "missing", "enoent"]);
+    refused(
+        "vanished",
+        &path,
+        &["no such file", "not found", "missing", "enoent"],
+    );
     refused("a directory", &directory, &["director", "regular file"]);
     refused("below a file", &world().manifest.join("x"), &[]);
     symlink("self.velo", directory.join("self.velo")).unwrap();
@@ -143,14 +204,24 @@ fn not_a_file_that_can_be_read() {
     refused("a device", Path::new("/dev/null"), &[]);
     refused("an endless device", Path::new("/dev/zero"), &[]);
     let fifo = directory.join("fifo.velo");
-    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
     refused("a fifo, which must not hang", &fifo, &[]);
     if abi_tests::is_root() {
         fs::write(&path, good()).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let outcome = with(&path, &Call::new("true").user(NOBODY));
         assert_eq!(fault(&outcome, &path), None, "unreadable");
-        assert!(outcome.errors().to_lowercase().contains("permission"), "{}", outcome.errors());
+        assert!(
+            outcome.errors().to_lowercase().contains("permission"),
+            "{}",
+            outcome.errors()
+        );
     }
 }
 
@@ -159,8 +230,14 @@ fn one_of_several() {
     let path = place("several");
     let good = world().manifest.display().to_string();
     fs::write(&path, b"nonsense").unwrap();
-    for list in [format!("{good}:{}", path.display()), format!("{}:{good}", path.display())] {
-        let outcome = world().preloaded(&Call::new("true")).env("VELO_MANIFEST", &list).run(None);
+    for list in [
+        format!("{good}:{}", path.display()),
+        format!("{}:{good}", path.display()),
+    ] {
+        let outcome = world()
+            .preloaded(&Call::new("true"))
+            .env("VELO_MANIFEST", &list)
+            .run(None);
         assert_eq!(fault(&outcome, &path), None, "{list}");
     }
 }
@@ -175,11 +252,20 @@ fn refusals_are_quick() {
         bytes[position] ^= 4;
         bytes
     };
-    let kinds = [good()[..good().len() / 2].to_vec(), flipped(100), flipped(good().len() - 100), Vec::new(), b"#!/bin/sh".to_vec()];
+    let kinds = [
+        good()[..good().len() / 2].to_vec(),
+        flipped(100),
+        flipped(good().len() - 100),
+        Vec::new(),
+        b"#!/bin/sh".to_vec(),
+    ];
     for (number, bytes) in kinds.iter().enumerate() {
         fs::write(&path, bytes).unwrap();
         let took = median(|| with(&path, &Call::new("true")));
-        assert!(took < LIMIT + bare, "kind {number}: {took:?}, `true` alone {bare:?}");
+        assert!(
+            took < LIMIT + bare,
+            "kind {number}: {took:?}, `true` alone {bare:?}"
+        );
     }
 }
 
@@ -187,11 +273,22 @@ fn refusals_are_quick() {
 fn passthrough_runs_the_program_without_a_view() {
     let path = place("passthrough");
     fs::write(&path, &good()[..1000]).unwrap();
-    let call = Call::bash("ls -A \"$P\"; cat \"$P\"/plain.txt; echo ran").env("P", &world().at).env("VELO_ON_ERROR", "passthrough");
+    let call = Call::bash("ls -A \"$P\"; cat \"$P\"/plain.txt; echo ran")
+        .env("P", &world().at)
+        .env("VELO_ON_ERROR", "passthrough");
     let outcome = with(&path, &call);
-    assert_eq!((outcome.ended, outcome.text()), (Ended::Status(0), "ran\n".to_owned()), "{}", outcome.errors());
+    assert_eq!(
+        (outcome.ended, outcome.text()),
+        (Ended::Status(0), "ran\n".to_owned()),
+        "{}",
+        outcome.errors()
+    );
     let other = with(&path, &call.env("VELO_ON_ERROR", "nonsense"));
-    assert_eq!(other.ended, Ended::Status(127), "only `passthrough` opts out");
+    assert_eq!(
+        other.ended,
+        Ended::Status(127),
+        "only `passthrough` opts out"
+    );
 }
 
 /// Makes the header's checksum right again.
@@ -209,30 +306,58 @@ fn forged() {
     let random = &mut Random::new(5);
     let rounds = abi_tests::number("VELO_ABI_FORGED", 120);
     let look = "ls -lR \"$P\"; cat \"$P\"/plain.txt \"$P\"/dir/* \"$P\"/links/*; cd \"$P\"/links/to-dir && pwd && ls; find \"$P\" | head -5000; realpath \"$P\"/links/*; stat \"$P\"/*/missing; true";
-    let call = Call::bash(look).env("P", &world().at).deadline(Duration::from_secs(20)).user_if_root(NOBODY);
+    let call = Call::bash(look)
+        .env("P", &world().at)
+        .deadline(Duration::from_secs(20))
+        .user_if_root(NOBODY);
     for round in 0..rounds {
         let mut bytes = good().to_vec();
         for _ in 0..=random.below(6) {
-            let (from, to) = if random.once_in(3) { (16, HEADER - 8) } else { (HEADER, bytes.len()) };
+            let (from, to) = if random.once_in(3) {
+                (16, HEADER - 8)
+            } else {
+                (HEADER, bytes.len())
+            };
             let position = from + random.below(to - from);
             match random.below(4) {
                 0 => bytes[position] ^= 1 << random.below(8),
                 1 => bytes[position] = 0xff,
-                2 => bytes[position & !3..][..4].copy_from_slice(&u32::try_from(random.below(1 << 20)).unwrap_or(0).to_le_bytes()),
+                2 => bytes[position & !3..][..4].copy_from_slice(
+                    &u32::try_from(random.below(1 << 20))
+                        .unwrap_or(0)
+                        .to_le_bytes(),
+                ),
                 _ => bytes[position & !7..][..8].fill(*random.one(&[0xff, 0x7f, 0x00, 0x80])),
             }
         }
         let bytes = with_right_header(bytes);
         fs::write(&path, &bytes).unwrap();
-        fs::File::options().write(true).open(&path).and_then(|file| file.set_modified(stamp())).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.set_modified(stamp()))
+            .unwrap();
         let outcome = with(&path, &call);
         // A shell whose child dies of a signal says so.
         let said = outcome.errors();
-        let crashed = ["Segmentation", "Bus error", "Illegal", "Aborted", "core dumped", "trap"].iter().any(|word| said.contains(word));
+        let crashed = [
+            "Segmentation",
+            "Bus error",
+            "Illegal",
+            "Aborted",
+            "core dumped",
+            "trap",
+        ]
+        .iter()
+        .any(|word| said.contains(word));
         if !matches!(outcome.ended, Ended::Status(0 | 127)) || crashed {
             let kept = std::env::temp_dir().join(format!("velo-forged-{round}.velo"));
             let _ = fs::copy(&path, &kept);
-            panic!("round {round} (kept as {}): {:?}\n{said}", kept.display(), outcome.ended);
+            panic!(
+                "round {round} (kept as {}): {:?}\n{said}",
+                kept.display(),
+                outcome.ended
+            );
         }
     }
 }
@@ -243,7 +368,11 @@ fn a_missing_blob() {
         return;
     }
     let world = World::of_everything("blob", Fidelity::Usual);
-    let find = Call::new("grep").args(["-rlx", "--", "needle in a haystack"]).arg(world.store.join("cas_store")).run(None).success();
+    let find = Call::new("grep")
+        .args(["-rlx", "--", "needle in a haystack"])
+        .arg(world.store.join("cas_store"))
+        .run(None)
+        .success();
     let blob = PathBuf::from(find.text().trim());
     let name = blob.file_name().unwrap().to_string_lossy().into_owned();
     fs::remove_file(&blob).unwrap();
@@ -252,17 +381,45 @@ fn a_missing_blob() {
     assert_eq!(outcome.ended, Ended::Status(1));
     let said = outcome.errors();
     assert!(said.contains("Input/output error"), "{said}");
-    let line = said.lines().find(|line| line.starts_with("velo: ")).unwrap_or_else(|| panic!("no line of velo in {said}"));
-    assert!(line.contains(&name), "the line does not name the blob {name}: {line}");
-    assert!(line.contains("velo-ctl"), "the line does not say how to repair: {line}");
+    let line = said
+        .lines()
+        .find(|line| line.starts_with("velo: "))
+        .unwrap_or_else(|| panic!("no line of velo in {said}"));
+    assert!(
+        line.contains(&name),
+        "the line does not name the blob {name}: {line}"
+    );
+    assert!(
+        line.contains("velo-ctl"),
+        "the line does not say how to repair: {line}"
+    );
     // What needs no content goes on.
-    let rest = world.served(&Call::bash("stat -c %s \"$1\" && cat \"$2\"").arg("sh").arg(&file).arg(world.path("one"))).success();
+    let rest = world
+        .served(
+            &Call::bash("stat -c %s \"$1\" && cat \"$2\"")
+                .arg("sh")
+                .arg(&file)
+                .arg(world.path("one")),
+        )
+        .success();
     assert_eq!(rest.text(), "21\n1");
-    let python = world.served(&Call::new("python3").args(["-c", "import sys\ntry: open(sys.argv[1])\nexcept OSError as e: print(e.errno)"]).arg(&file)).success();
+    let python = world
+        .served(
+            &Call::new("python3")
+                .args([
+                    "-c",
+                    "import sys\ntry: open(sys.argv[1])\nexcept OSError as e: print(e.errno)",
+                ])
+                .arg(&file),
+        )
+        .success();
     assert_eq!(python.text(), "5\n");
     // And the repair that it names is one.
     world.build();
-    assert_eq!(world.served(&Call::new("cat").arg(&file)).success().text(), "needle in a haystack\n");
+    assert_eq!(
+        world.served(&Call::new("cat").arg(&file)).success().text(),
+        "needle in a haystack\n"
+    );
 }
 
 /// The store is gone: what is in the manifest is still known, what is not is an error.
@@ -273,11 +430,24 @@ fn a_vanished_store() {
     }
     let empty = scratch::directory(Place::Memory, "no-store");
     let call = |script: &str| Call::bash(script).env("P", &world().at);
-    let run = |script: &str| world().preloaded(&call(script)).env("VELO_ROOT", &empty).run(None);
+    let run = |script: &str| {
+        world()
+            .preloaded(&call(script))
+            .env("VELO_ROOT", &empty)
+            .run(None)
+    };
     assert_eq!(run("stat -c %s \"$P\"/plain.txt").success().text(), "14\n");
     let outcome = run("cat \"$P\"/plain.txt");
     assert_eq!(outcome.ended, Ended::Status(1));
-    assert!(outcome.errors().contains("Input/output error"), "{}", outcome.errors());
+    assert!(
+        outcome.errors().contains("Input/output error"),
+        "{}",
+        outcome.errors()
+    );
     let entered = run("cd \"$P\"/dir && pwd");
-    assert!(!matches!(entered.ended, Ended::Signal(_) | Ended::Deadline), "{:?}", entered.ended);
+    assert!(
+        !matches!(entered.ended, Ended::Signal(_) | Ended::Deadline),
+        "{:?}",
+        entered.ended
+    );
 }

@@ -3,7 +3,10 @@
 use abi_tests::{Call, Fidelity, World, compile, probe};
 
 fn family(name: &str) {
-    probe::same_for_all_callers(&compile::with("musl-gcc", name, &[]), &format!("musl-{name}"));
+    probe::same_for_all_callers(
+        &compile::with("musl-gcc", name, &[]),
+        &format!("musl-{name}"),
+    );
 }
 
 #[test]
@@ -45,6 +48,9 @@ fn errors() {
 fn the_program_is_linked_to_musl() {
     let world = World::of_everything("musl", Fidelity::Usual);
     let program = compile::with("musl-gcc", "stat", &[]);
-    let seen = world.served(&Call::new("readelf").arg("-l").arg(&program)).success().text();
+    let seen = world
+        .served(&Call::new("readelf").arg("-l").arg(&program))
+        .success()
+        .text();
     assert!(seen.contains("ld-musl"), "{seen}");
 }

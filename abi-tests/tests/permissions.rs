@@ -8,9 +8,14 @@ fn world(name: &str) -> World {
     World::new(name, Fidelity::Usual, |base, _| {
         let tree = Tree::in_directory(base);
         let file = |rel: &str, mode: u32, user: u32, group: u32| {
-            tree.file(rel, format!("{rel}\n")).owner(rel, user, group).mode(rel, mode);
+            tree.file(rel, format!("{rel}\n"))
+                .owner(rel, user, group)
+                .mode(rel, mode);
         };
-        tree.dir("closed").dir("group-dir").dir("search-only").dir("list-only");
+        tree.dir("closed")
+            .dir("group-dir")
+            .dir("search-only")
+            .dir("list-only");
         file("public", 0o644, 0, 0);
         file("private", 0o600, 0, 0);
         file("group", 0o640, 0, 77);
@@ -20,8 +25,14 @@ fn world(name: &str) -> World {
         for directory in ["closed", "group-dir", "search-only", "list-only"] {
             file(&format!("{directory}/file"), 0o644, 0, 0);
         }
-        tree.file("script", "#!/bin/sh\necho ran\n").owner("script", 0, 77).mode("script", 0o754);
-        tree.mode("closed", 0o700).owner("group-dir", 0, 77).mode("group-dir", 0o750).mode("search-only", 0o711).mode("list-only", 0o744);
+        tree.file("script", "#!/bin/sh\necho ran\n")
+            .owner("script", 0, 77)
+            .mode("script", 0o754);
+        tree.mode("closed", 0o700)
+            .owner("group-dir", 0, 77)
+            .mode("group-dir", 0o750)
+            .mode("search-only", 0o711)
+            .mode("list-only", 0o744);
     })
 }
 
@@ -42,8 +53,16 @@ fn as_nobody() {
     let world = world("nobody");
     let call = Call::bash(LOOK).cwd(&world.at).user(NOBODY);
     let seen = world.same(&call);
-    assert!(seen.errors().contains("cat: private: Permission denied"), "{}", seen.errors());
-    assert!(seen.errors().contains("closed: Permission denied"), "{}", seen.errors());
+    assert!(
+        seen.errors().contains("cat: private: Permission denied"),
+        "{}",
+        seen.errors()
+    );
+    assert!(
+        seen.errors().contains("closed: Permission denied"),
+        "{}",
+        seen.errors()
+    );
     assert!(!seen.text().contains("private\n\n"), "{}", seen.text());
 }
 
@@ -77,8 +96,14 @@ fn changes_of_credentials() {
         return;
     }
     let world = world("credentials");
-    let seen = world.same(&Call::new(compile::c("credentials")).arg(&world.at)).success();
-    assert!(seen.text().contains("open private = -1 EACCES"), "{}", seen.text());
+    let seen = world
+        .same(&Call::new(compile::c("credentials")).arg(&world.at))
+        .success();
+    assert!(
+        seen.text().contains("open private = -1 EACCES"),
+        "{}",
+        seen.text()
+    );
 }
 
 /// The umask and the user of who builds a manifest are not those of who uses it.
@@ -90,8 +115,21 @@ fn built_under_a_narrow_umask() {
     let world = world("umask");
     let ctl = abi_tests::artifacts::velo_ctl().display().to_string();
     std::fs::remove_file(&world.manifest).unwrap();
-    let script = format!("umask 077; rm -rf \"$VELO_ROOT\"/*; {ctl} build-manifest {} --at {} -o {}", world.plain.display(), world.at.display(), world.manifest.display());
+    let script = format!(
+        "umask 077; rm -rf \"$VELO_ROOT\"/*; {ctl} build-manifest {} --at {} -o {}",
+        world.plain.display(),
+        world.at.display(),
+        world.manifest.display()
+    );
     let _ = world.with_store(&Call::bash(&script)).run(None).success();
-    std::fs::set_permissions(&world.manifest, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-    let _ = world.same(&Call::bash("cat public other; ls -l search-only/file; cd search-only && pwd").cwd(&world.at).user(NOBODY));
+    std::fs::set_permissions(
+        &world.manifest,
+        std::os::unix::fs::PermissionsExt::from_mode(0o644),
+    )
+    .unwrap();
+    let _ = world.same(
+        &Call::bash("cat public other; ls -l search-only/file; cd search-only && pwd")
+            .cwd(&world.at)
+            .user(NOBODY),
+    );
 }

@@ -37,8 +37,15 @@ fn world() -> &'static World {
             abi_tests::trees::everything(base, at);
             abi_tests::trees::neighbours(&at.with_file_name("outside"), at);
             let tree = abi_tests::trees::Tree::in_directory(base);
-            tree.file("source-me", "SOURCED=\"from ${BASH_SOURCE:-somewhere} in $PWD\"\n");
-            tree.file("script", "#!/bin/sh\necho script \"$0\" \"$@\"\npwd\ncat plain.txt\n").mode("script", 0o755);
+            tree.file(
+                "source-me",
+                "SOURCED=\"from ${BASH_SOURCE:-somewhere} in $PWD\"\n",
+            );
+            tree.file(
+                "script",
+                "#!/bin/sh\necho script \"$0\" \"$@\"\npwd\ncat plain.txt\n",
+            )
+            .mode("script", 0o755);
             tree.link("links/to-script", "../script");
         });
         world.settle_times();
@@ -53,26 +60,38 @@ fn bash() {
 
 #[test]
 fn bash_by_absolute_path() {
-    world().all_same(SCRIPTS.map(|script| Call::bash(&format!("cd \"$1\"; {script}")).arg("bash").arg(&world().at)));
+    world().all_same(SCRIPTS.map(|script| {
+        Call::bash(&format!("cd \"$1\"; {script}"))
+            .arg("bash")
+            .arg(&world().at)
+    }));
 }
 
 #[test]
 fn bash_as_nobody() {
     if abi_tests::is_root() {
-        world().all_same(SCRIPTS.map(|script| Call::bash(script).cwd(&world().at).user(abi_tests::NOBODY)));
+        world().all_same(
+            SCRIPTS.map(|script| Call::bash(script).cwd(&world().at).user(abi_tests::NOBODY)),
+        );
     }
 }
 
 #[test]
 fn dash() {
-    let portable = SCRIPTS.iter().filter(|script| !script.contains("shopt") && !script.contains("<(") && !script.contains("coproc"));
-    world().all_same(portable.map(|script| Call::new("dash").args(["-c", script]).cwd(&world().at)));
+    let portable = SCRIPTS.iter().filter(|script| {
+        !script.contains("shopt") && !script.contains("<(") && !script.contains("coproc")
+    });
+    world()
+        .all_same(portable.map(|script| Call::new("dash").args(["-c", script]).cwd(&world().at)));
 }
 
 /// A process that was started in the empty mount point by somebody who knows nothing of Velo.
 #[test]
 fn started_in_the_mount_point() {
-    let _ = world().same(&Call::bash("pwd; cat plain.txt; ls dir; cd dir; pwd; cd ..; ls | head -5").started_in(&world().at));
+    let _ = world().same(
+        &Call::bash("pwd; cat plain.txt; ls dir; cd dir; pwd; cd ..; ls | head -5")
+            .started_in(&world().at),
+    );
 }
 
 /// As most programs are: started in a real directory, above the one that is served.

@@ -16,21 +16,54 @@ fn world() -> &'static World {
 #[test]
 fn closed_descriptors() {
     let out = scratch::directory(Place::Disk, "closed");
-    for closed in ["0<&-", "1>&-", "2>&-", "0<&- 1>&-", "0<&- 2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"] {
-        let script = format!("\"$PROGRAM\" \"$P\" \"$OUT\" {closed}; status=$?; cat \"$OUT\"; rm -f \"$OUT\"; exit $status");
-        let call = Call::bash(&script).env("PROGRAM", compile::c("closed")).env("P", &world().at).env("OUT", out.join("report"));
+    for closed in [
+        "0<&-",
+        "1>&-",
+        "2>&-",
+        "0<&- 1>&-",
+        "0<&- 2>&-",
+        "1>&- 2>&-",
+        "0<&- 1>&- 2>&-",
+    ] {
+        let script = format!(
+            "\"$PROGRAM\" \"$P\" \"$OUT\" {closed}; status=$?; cat \"$OUT\"; rm -f \"$OUT\"; exit $status"
+        );
+        let call = Call::bash(&script)
+            .env("PROGRAM", compile::c("closed"))
+            .env("P", &world().at)
+            .env("OUT", out.join("report"));
         let seen = world().same(&call).success();
-        assert!(seen.text().contains("read 3 one"), "{closed}: {}", seen.text());
+        assert!(
+            seen.text().contains("read 3 one"),
+            "{closed}: {}",
+            seen.text()
+        );
     }
-    world().all_same(["ls -l dir 0<&- 2>&-", "cat plain.txt 0<&-", "cat missing 1>&-; echo $?", "perl -e 'print -s \"plain.txt\"' 0<&- 2>&-"].map(|script| Call::bash(script).cwd(&world().at)));
+    world().all_same(
+        [
+            "ls -l dir 0<&- 2>&-",
+            "cat plain.txt 0<&-",
+            "cat missing 1>&-; echo $?",
+            "perl -e 'print -s \"plain.txt\"' 0<&- 2>&-",
+        ]
+        .map(|script| Call::bash(script).cwd(&world().at)),
+    );
 }
 
 /// jemalloc opens files and reads links while it holds its own lock.
 #[test]
 fn jemalloc_in_both_orders() {
-    let jemalloc = ["/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", "/usr/lib/aarch64-linux-gnu/libjemalloc.so.2", "/usr/lib/libjemalloc.so.2"];
-    let jemalloc = jemalloc.into_iter().find(|path| std::path::Path::new(path).exists());
-    let jemalloc = jemalloc.expect("libjemalloc.so.2 is not installed (apt-get install libjemalloc2), and this test needs it");
+    let jemalloc = [
+        "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",
+        "/usr/lib/aarch64-linux-gnu/libjemalloc.so.2",
+        "/usr/lib/libjemalloc.so.2",
+    ];
+    let jemalloc = jemalloc
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists());
+    let jemalloc = jemalloc.expect(
+        "libjemalloc.so.2 is not installed (apt-get install libjemalloc2), and this test needs it",
+    );
     let ours = artifacts::library().display().to_string();
     let calls = [
         Call::new("ls").arg("-lR").arg(world().path("dir")),
@@ -51,7 +84,9 @@ fn jemalloc_in_both_orders() {
     }
     // A program that is linked to it, too.
     let linked = compile::build_to_scratch("threads", &[jemalloc]);
-    let seen = world().same(&Call::new(linked).arg(&world().at).arg("1")).success();
+    let seen = world()
+        .same(&Call::new(linked).arg(&world().at).arg("1"))
+        .success();
     assert_eq!(seen.text(), "0 faults, 0 descriptors more\n");
 }
 
@@ -59,9 +94,16 @@ fn jemalloc_in_both_orders() {
 #[test]
 fn seccomp_filters() {
     for user in [None, abi_tests::is_root().then_some(NOBODY)] {
-        let call = user.into_iter().fold(Call::new(compile::c("seccomp")).arg(&world().at), Call::user);
+        let call = user.into_iter().fold(
+            Call::new(compile::c("seccomp")).arg(&world().at),
+            Call::user,
+        );
         let plain = world().plain(&call).success();
-        assert!(!plain.text().contains("killed"), "the filters are too narrow for libc itself:\n{}", plain.text());
+        assert!(
+            !plain.text().contains("killed"),
+            "the filters are too narrow for libc itself:\n{}",
+            plain.text()
+        );
         let _ = world().same(&call);
     }
 }
@@ -79,9 +121,15 @@ fn other_roots() {
         eprintln!("chroot needs root");
         return;
     }
-    let call = Call::new(compile::c("chrooted")).arg(&world().at).arg(&world().outside);
+    let call = Call::new(compile::c("chrooted"))
+        .arg(&world().at)
+        .arg(&world().outside);
     let seen = world().same(&call).success();
-    assert!(seen.text().contains("chroot outside outside = 0"), "{}", seen.text());
+    assert!(
+        seen.text().contains("chroot outside outside = 0"),
+        "{}",
+        seen.text()
+    );
 }
 
 /// Many programs close every descriptor up to the limit before they start another.
@@ -89,10 +137,18 @@ fn other_roots() {
 fn huge_descriptor_limit() {
     let script = "ulimit -n $(ulimit -Hn) && python3 -c 'import os, subprocess; os.closerange(3, 1 << 20); print(subprocess.check_output([\"cat\", \"plain.txt\"], close_fds=True)); print(sorted(os.listdir(\"dir\")))'";
     let call = Call::bash(script).cwd(&world().at);
-    let (plain, served) = (world().plain(&call).success(), world().served(&call).success());
+    let (plain, served) = (
+        world().plain(&call).success(),
+        world().served(&call).success(),
+    );
     assert_eq!(compare::difference(&plain, &served), None);
     let limit = plain.took * 3 + Duration::from_millis(500);
-    assert!(served.took < limit, "took {:?}, plain {:?}", served.took, plain.took);
+    assert!(
+        served.took < limit,
+        "took {:?}, plain {:?}",
+        served.took,
+        plain.took
+    );
 }
 
 /// io_uring would open and stat past every hook, so there is none while a root is served.
@@ -101,7 +157,9 @@ fn io_uring_is_refused() {
     if abi_tests::world::oracle_only() {
         return;
     }
-    let served = world().served(&Call::new(compile::c("uring")).arg(&world().at)).success();
+    let served = world()
+        .served(&Call::new(compile::c("uring")).arg(&world().at))
+        .success();
     assert_eq!(served.text(), "ENOSYS\n");
 }
 
@@ -109,10 +167,18 @@ fn io_uring_is_refused() {
 #[test]
 fn nothing_to_serve() {
     let store = scratch::directory(Place::Memory, "nothing");
-    let calls = [Call::new("true"), Call::bash("cd /etc && pwd && cat hostname && ls /usr/bin | wc -l"), Call::new("python3").args(["-c", "import json; print(json.__file__)"])];
+    let calls = [
+        Call::new("true"),
+        Call::bash("cd /etc && pwd && cat hostname && ls /usr/bin | wc -l"),
+        Call::new("python3").args(["-c", "import json; print(json.__file__)"]),
+    ];
     for call in &calls {
         let bare = call.run(None).success();
-        let ours = call.clone().env("LD_PRELOAD", artifacts::library()).env("VELO_ROOT", &store).run(None);
+        let ours = call
+            .clone()
+            .env("LD_PRELOAD", artifacts::library())
+            .env("VELO_ROOT", &store)
+            .run(None);
         assert_eq!(compare::difference(&bare, &ours), None, "{}", call.line());
     }
 }
@@ -121,14 +187,26 @@ fn nothing_to_serve() {
 #[test]
 fn statistics() {
     let call = Call::bash("cat plain.txt; ls dir > /dev/null; stat missing").cwd(&world().at);
-    let (plain, served) = (world().plain(&call), world().served(&call.clone().env("VELO_STATS", "1")));
+    let (plain, served) = (
+        world().plain(&call),
+        world().served(&call.clone().env("VELO_STATS", "1")),
+    );
     assert_eq!((plain.ended, &plain.stdout), (served.ended, &served.stdout));
     if abi_tests::world::oracle_only() {
         return;
     }
     let said = served.errors();
-    assert!(said.contains("served") && said.lines().any(|line| line.starts_with("velo:")), "{said}");
-    let quiet = world().served(&Call::bash("exec 2>&-; cat plain.txt").cwd(&world().at).env("VELO_STATS", "1")).success();
+    assert!(
+        said.contains("served") && said.lines().any(|line| line.starts_with("velo:")),
+        "{said}"
+    );
+    let quiet = world()
+        .served(
+            &Call::bash("exec 2>&-; cat plain.txt")
+                .cwd(&world().at)
+                .env("VELO_STATS", "1"),
+        )
+        .success();
     assert_eq!(quiet.text(), "one\ntwo\nthree\n");
 }
 
@@ -150,5 +228,9 @@ fn start_up_is_short() {
     bare.sort();
     ours.sort();
     let added = ours[20].saturating_sub(bare[20]);
-    assert!(added < Duration::from_millis(3), "the preload adds {added:?} to the {:?} of `true`", bare[20]);
+    assert!(
+        added < Duration::from_millis(3),
+        "the preload adds {added:?} to the {:?} of `true`",
+        bare[20]
+    );
 }

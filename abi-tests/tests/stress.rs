@@ -16,7 +16,10 @@ const GROWTH_KIB_MAX: i64 = 6 * 1024;
 
 /// One line an entry of the plain tree: `kind size hash path`.
 fn expected(base: &Path, rel: &Path, lines: &mut Vec<String>) {
-    let names: Vec<_> = fs::read_dir(base.join(rel)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> = fs::read_dir(base.join(rel))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     if !rel.as_os_str().is_empty() {
         lines.push(format!("d {} 0 {}", names.len(), rel.display()));
     }
@@ -29,10 +32,19 @@ fn expected(base: &Path, rel: &Path, lines: &mut Vec<String>) {
         } else if kind.is_symlink() {
             let target = fs::read_link(&full).unwrap();
             let hash = fnv(target.as_os_str().as_encoded_bytes());
-            lines.push(format!("l {} {hash} {}", u8::from(full.exists()), path.display()));
+            lines.push(format!(
+                "l {} {hash} {}",
+                u8::from(full.exists()),
+                path.display()
+            ));
         } else {
             let content = fs::read(&full).unwrap();
-            lines.push(format!("f {} {} {}", content.len(), fnv(&content), path.display()));
+            lines.push(format!(
+                "f {} {} {}",
+                content.len(),
+                fnv(&content),
+                path.display()
+            ));
         }
     }
 }
@@ -41,7 +53,15 @@ fn expected(base: &Path, rel: &Path, lines: &mut Vec<String>) {
 fn readers_at_random() {
     let world = World::moved_away("stress", |at| {
         fs::create_dir_all(at).unwrap();
-        for part in ["encodings", "email", "json", "unittest", "asyncio", "lib2to3", "distutils"] {
+        for part in [
+            "encodings",
+            "email",
+            "json",
+            "unittest",
+            "asyncio",
+            "lib2to3",
+            "distutils",
+        ] {
             let source = Path::new("/usr/lib/python3.11").join(part);
             if source.is_dir() {
                 fs::create_dir(at.join(part)).unwrap();
@@ -61,23 +81,36 @@ fn readers_at_random() {
     let seconds = number("VELO_STRESS_SECONDS", 5);
     let outcomes = std::thread::scope(|scope| {
         let start = |seed: u64| {
-            let call = Call::new(env!("CARGO_BIN_EXE_stress")).arg(&world.at).arg(&list);
+            let call = Call::new(env!("CARGO_BIN_EXE_stress"))
+                .arg(&world.at)
+                .arg(&list);
             let call = call.args([seconds, seed, THREADS].map(|number| number.to_string()));
             let call = call.deadline(Duration::from_secs(seconds * 3 + 60));
             let world = &world;
             scope.spawn(move || world.served(&call))
         };
         let running: Vec<_> = (1..=PROCESSES).map(start).collect();
-        running.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect::<Vec<_>>()
     });
     let mut operations = 0;
     for outcome in &outcomes {
         let text = outcome.text();
-        assert_eq!(outcome.ended, Ended::Status(0), "{text}{}", outcome.errors());
+        assert_eq!(
+            outcome.ended,
+            Ended::Status(0),
+            "{text}{}",
+            outcome.errors()
+        );
         let field = |name: &str| -> i64 {
             let mut words = text.split_whitespace();
             words.find(|word| *word == name);
-            words.next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
+            words
+                .next()
+                .and_then(|word| word.parse().ok())
+                .unwrap_or_else(|| panic!("no {name} in {text}"))
         };
         assert_eq!(field("wrong"), 0, "{text}");
         assert_eq!(field("descriptors"), 3, "{text}");
@@ -86,6 +119,11 @@ fn readers_at_random() {
         assert_eq!(outcome.errors(), "");
         operations += field("operations");
     }
-    println!("{operations} operations in {seconds} s by {PROCESSES} processes of {THREADS} threads");
-    assert!(operations > i64::try_from(seconds).unwrap_or(0) * 1000, "{operations} operations");
+    println!(
+        "{operations} operations in {seconds} s by {PROCESSES} processes of {THREADS} threads"
+    );
+    assert!(
+        operations > i64::try_from(seconds).unwrap_or(0) * 1000,
+        "{operations} operations"
+    );
 }

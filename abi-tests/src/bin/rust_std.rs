@@ -13,7 +13,17 @@ fn main() {
     let exact = std::env::var_os("PROBE_EXACT").is_some();
     let mut paths = vec![root.clone()];
     list(&root, &mut paths);
-    for rel in ["missing", "plain.txt/below", "links/to-dir/same-a", "dir/../plain.txt", "links/chain-40", "plain.txt/", "", ".", ".."] {
+    for rel in [
+        "missing",
+        "plain.txt/below",
+        "links/to-dir/same-a",
+        "dir/../plain.txt",
+        "links/chain-40",
+        "plain.txt/",
+        "",
+        ".",
+        "..",
+    ] {
         paths.push(root.join(rel));
     }
     for path in &paths {
@@ -46,8 +56,14 @@ fn list(root: &Path, paths: &mut Vec<PathBuf>) {
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let kind = entry.file_type().expect("type");
-        let metadata = entry.metadata().map(|metadata| (metadata.len(), entry.ino() == metadata.ino()));
-        say("entry", &entry.path(), metadata.map(|answer| (kind, answer)));
+        let metadata = entry
+            .metadata()
+            .map(|metadata| (metadata.len(), entry.ino() == metadata.ino()));
+        say(
+            "entry",
+            &entry.path(),
+            metadata.map(|answer| (kind, answer)),
+        );
         paths.push(entry.path());
         if kind.is_dir() && !entry.file_name().as_encoded_bytes().starts_with(b"level") {
             list(&entry.path(), paths);
@@ -57,17 +73,58 @@ fn list(root: &Path, paths: &mut Vec<PathBuf>) {
 
 fn one(path: &Path, exact: bool) {
     let fields = |m: fs::Metadata| {
-        let usual = (m.mode(), m.nlink(), m.uid(), m.gid(), m.len(), m.mtime(), m.mtime_nsec(), m.blksize());
-        (usual, exact.then(|| (m.ino(), m.blocks(), m.atime(), m.atime_nsec(), m.ctime(), m.ctime_nsec(), m.created().ok())))
+        let usual = (
+            m.mode(),
+            m.nlink(),
+            m.uid(),
+            m.gid(),
+            m.len(),
+            m.mtime(),
+            m.mtime_nsec(),
+            m.blksize(),
+        );
+        (
+            usual,
+            exact.then(|| {
+                (
+                    m.ino(),
+                    m.blocks(),
+                    m.atime(),
+                    m.atime_nsec(),
+                    m.ctime(),
+                    m.ctime_nsec(),
+                    m.created().ok(),
+                )
+            }),
+        )
     };
     say("metadata", path, fs::metadata(path).map(fields));
-    say("symlink_metadata", path, fs::symlink_metadata(path).map(fields));
+    say(
+        "symlink_metadata",
+        path,
+        fs::symlink_metadata(path).map(fields),
+    );
     say("exists", path, path.try_exists());
     say("canonicalize", path, fs::canonicalize(path));
     say("read_link", path, fs::read_link(path));
     if fs::metadata(path).is_ok_and(|metadata| metadata.len() < 1 << 20) {
-        say("read", path, fs::read(path).map(|bytes| (bytes.len(), bytes.iter().fold(7_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte)))));
-        say("read_to_string", path, fs::read_to_string(path).map(|text| text.len()));
+        say(
+            "read",
+            path,
+            fs::read(path).map(|bytes| {
+                (
+                    bytes.len(),
+                    bytes
+                        .iter()
+                        .fold(7_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte)),
+                )
+            }),
+        );
+        say(
+            "read_to_string",
+            path,
+            fs::read_to_string(path).map(|text| text.len()),
+        );
     }
 }
 
@@ -75,16 +132,45 @@ fn files(root: &Path) {
     let path = root.join("bytes-70000");
     let mut file = fs::File::open(&path).expect("open");
     let mut part = [0; 16];
-    say("read_at", &path, file.read_at(&mut part, 60_000).map(|count| (count, part)));
+    say(
+        "read_at",
+        &path,
+        file.read_at(&mut part, 60_000).map(|count| (count, part)),
+    );
     say("seek", &path, file.seek(SeekFrom::End(-5)));
-    say("read", &path, file.read(&mut part).map(|count| (count, part)));
-    say("try_clone", &path, file.try_clone().and_then(|clone| clone.metadata()).map(|metadata| metadata.len()));
+    say(
+        "read",
+        &path,
+        file.read(&mut part).map(|count| (count, part)),
+    );
+    say(
+        "try_clone",
+        &path,
+        file.try_clone()
+            .and_then(|clone| clone.metadata())
+            .map(|metadata| metadata.len()),
+    );
     say("set_len", &path, file.set_len(0));
     say("write", &path, file.write(b"x"));
     say("sync_all", &path, file.sync_all());
-    say("set_times", &path, file.set_modified(std::time::SystemTime::UNIX_EPOCH));
-    say("set_permissions", &path, file.metadata().and_then(|metadata| file.set_permissions(metadata.permissions())));
-    say("file of a directory", root, fs::File::open(root).and_then(|file| file.metadata()).map(|metadata| metadata.is_dir()));
+    say(
+        "set_times",
+        &path,
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH),
+    );
+    say(
+        "set_permissions",
+        &path,
+        file.metadata()
+            .and_then(|metadata| file.set_permissions(metadata.permissions())),
+    );
+    say(
+        "file of a directory",
+        root,
+        fs::File::open(root)
+            .and_then(|file| file.metadata())
+            .map(|metadata| metadata.is_dir()),
+    );
     let out = std::env::temp_dir().join(format!("velo-rust-std-{}", std::process::id()));
     say("copy", &path, fs::copy(&path, &out));
     println!("the copy has {:?}", fs::read(&out).map(|bytes| bytes.len()));
@@ -96,11 +182,22 @@ fn changes(root: &Path) {
     if std::env::var_os("PROBE_CHANGES").is_none() {
         return;
     }
-    for rel in ["plain.txt", "new", "dir", "missing/new", "links/dangling", "links/relative"] {
+    for rel in [
+        "plain.txt",
+        "new",
+        "dir",
+        "missing/new",
+        "links/dangling",
+        "links/relative",
+    ] {
         let path = root.join(rel);
         say("create", &path, fs::File::create(&path).map(|_| ()));
         say("create_new", &path, fs::File::create_new(&path).map(|_| ()));
-        say("append", &path, fs::OpenOptions::new().append(true).open(&path).map(|_| ()));
+        say(
+            "append",
+            &path,
+            fs::OpenOptions::new().append(true).open(&path).map(|_| ()),
+        );
         say("write", &path, fs::write(&path, "x"));
         say("create_dir", &path, fs::create_dir(&path));
         say("create_dir_all", &path, fs::create_dir_all(&path));
@@ -109,21 +206,62 @@ fn changes(root: &Path) {
         say("rename", &path, fs::rename(&path, root.join("other")));
         say("hard_link", &path, fs::hard_link(&path, root.join("other")));
         say("symlink", &path, std::os::unix::fs::symlink("x", &path));
-        say("set_permissions", &path, fs::metadata(root).and_then(|metadata| fs::set_permissions(&path, metadata.permissions())));
-        say("chown", &path, std::os::unix::fs::chown(&path, Some(0), None));
+        say(
+            "set_permissions",
+            &path,
+            fs::metadata(root)
+                .and_then(|metadata| fs::set_permissions(&path, metadata.permissions())),
+        );
+        say(
+            "chown",
+            &path,
+            std::os::unix::fs::chown(&path, Some(0), None),
+        );
     }
-    say("remove_dir_all", &root.join("hard"), fs::remove_dir_all(root.join("hard")));
+    say(
+        "remove_dir_all",
+        &root.join("hard"),
+        fs::remove_dir_all(root.join("hard")),
+    );
 }
 
 fn processes(root: &Path) {
     let run = |command: &mut std::process::Command| {
-        command.output().map(|output| (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
+        command.output().map(|output| {
+            (
+                output.status.code(),
+                String::from_utf8_lossy(&output.stdout).into_owned(),
+            )
+        })
     };
-    say("command in the tree", root, run(std::process::Command::new("pwd").current_dir(root.join("dir"))));
-    say("command without environment", root, run(std::process::Command::new("/bin/cat").env_clear().arg(root.join("plain.txt"))));
-    say("command with input", root, fs::File::open(root.join("plain.txt")).and_then(|file| run(std::process::Command::new("cat").stdin(file))));
-    say("missing program", root, run(&mut std::process::Command::new(root.join("missing"))).map(|_| ()));
-    say("program that may not run", root, run(&mut std::process::Command::new(root.join("plain.txt"))).map(|_| ()));
+    say(
+        "command in the tree",
+        root,
+        run(std::process::Command::new("pwd").current_dir(root.join("dir"))),
+    );
+    say(
+        "command without environment",
+        root,
+        run(std::process::Command::new("/bin/cat")
+            .env_clear()
+            .arg(root.join("plain.txt"))),
+    );
+    say(
+        "command with input",
+        root,
+        fs::File::open(root.join("plain.txt"))
+            .and_then(|file| run(std::process::Command::new("cat").stdin(file))),
+    );
+    say(
+        "missing program",
+        root,
+        run(&mut std::process::Command::new(root.join("missing"))).map(|_| ()),
+    );
+    say(
+        "program that may not run",
+        root,
+        run(&mut std::process::Command::new(root.join("plain.txt"))).map(|_| ()),
+    );
 }
 
 /// Many threads read everything at once, and agree.
@@ -132,11 +270,24 @@ fn threads(paths: &[PathBuf]) {
         (0..paths.len())
             .map(|step| &paths[(from + step) % paths.len()])
             .filter_map(|path| fs::metadata(path).ok())
-            .fold(0, |sum, metadata| sum ^ metadata.len().wrapping_mul(u64::from(metadata.mode())).wrapping_add(metadata.nlink()))
+            .fold(0, |sum, metadata| {
+                sum ^ metadata
+                    .len()
+                    .wrapping_mul(u64::from(metadata.mode()))
+                    .wrapping_add(metadata.nlink())
+            })
     };
     let sums = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..8).map(|start| scope.spawn(move || sum(start * 37))).collect();
-        running.into_iter().map(|thread| thread.join().expect("thread")).collect::<Vec<_>>()
+        let running: Vec<_> = (0..8)
+            .map(|start| scope.spawn(move || sum(start * 37)))
+            .collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().expect("thread"))
+            .collect::<Vec<_>>()
     });
-    println!("threads agree: {}", sums.iter().all(|other| *other == sums[0]));
+    println!(
+        "threads agree: {}",
+        sums.iter().all(|other| *other == sums[0])
+    );
 }

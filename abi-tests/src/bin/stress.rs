@@ -24,7 +24,9 @@ struct Expected {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, root, expected, seconds, seed, threads] = &arguments[..] else { panic!("usage: stress P EXPECTED SECONDS SEED THREADS") };
+    let [_, root, expected, seconds, seed, threads] = &arguments[..] else {
+        panic!("usage: stress P EXPECTED SECONDS SEED THREADS")
+    };
     let entries = read_expected(Path::new(root), expected);
     let number = |text: &String| text.parse::<u64>().expect("a number");
     let (seconds, seed, threads) = (number(seconds), number(seed), number(threads));
@@ -36,10 +38,10 @@ fn main() {
                 let random = &mut Random::new(seed * 1000 + thread);
                 while !stop.load(Ordering::Relaxed) {
                     let entry = &entries[random.below(entries.len())];
-                    if let Err(fault) = one(random, entry) {
-                        if wrong.fetch_add(1, Ordering::Relaxed) < 5 {
-                            println!("wrong: {} {fault}", entry.path.display());
-                        }
+                    if let Err(fault) = one(random, entry)
+                        && wrong.fetch_add(1, Ordering::Relaxed) < 5
+                    {
+                        println!("wrong: {} {fault}", entry.path.display());
                     }
                     operations.fetch_add(1, Ordering::Relaxed);
                 }
@@ -73,30 +75,46 @@ fn read_expected(root: &Path, file: &str) -> Vec<Expected> {
             path: root.join(words.next()?),
         })
     };
-    text.lines().map(|line| parse(line).expect("a line of EXPECTED")).collect()
+    text.lines()
+        .map(|line| parse(line).expect("a line of EXPECTED"))
+        .collect()
 }
 
 /// Resident memory in KiB and the number of mappings of this process.
 fn usage() -> (i64, i64) {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0);
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default().lines().count();
+    let kib = line
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
+        .unwrap_or(0);
+    let maps = fs::read_to_string("/proc/self/maps")
+        .unwrap_or_default()
+        .lines()
+        .count();
     (kib, i64::try_from(maps).unwrap_or(0))
 }
 
 /// How many descriptors are open; says what those above the first three are.
 fn open_descriptors() -> usize {
     // SAFETY: fcntl with F_GETFD looks at a number, whatever it is.
-    let open: Vec<_> = (0..4096).filter(|fd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } != -1).collect();
+    let open: Vec<_> = (0..4096)
+        .filter(|fd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } != -1)
+        .collect();
     for fd in open.iter().skip(3) {
-        println!("left open: {fd} {:?}", fs::read_link(format!("/proc/self/fd/{fd}")));
+        println!(
+            "left open: {fd} {:?}",
+            fs::read_link(format!("/proc/self/fd/{fd}"))
+        );
     }
     open.len()
 }
 
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
-    if found == expected { Ok(()) } else { Err(format!("{what}: {found:?}, expected {expected:?}")) }
+    if found == expected {
+        Ok(())
+    } else {
+        Err(format!("{what}: {found:?}, expected {expected:?}"))
+    }
 }
 
 /// One operation on one entry, of the ways to look at it.
@@ -111,31 +129,63 @@ fn one(random: &mut Random, entry: &Expected) -> Result<(), String> {
         ('f', 1) => {
             let mut file = fs::File::open(path).map_err(failed)?;
             let metadata = file.metadata().map_err(failed)?;
-            expect("type and size", (metadata.is_file(), metadata.len()), (true, entry.size))?;
-            expect("inode", metadata.ino(), fs::metadata(path).map_err(failed)?.ino())?;
+            expect(
+                "type and size",
+                (metadata.is_file(), metadata.len()),
+                (true, entry.size),
+            )?;
+            expect(
+                "inode",
+                metadata.ino(),
+                fs::metadata(path).map_err(failed)?.ino(),
+            )?;
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).map_err(failed)?;
             expect("content", hash(&bytes), entry.hash)
         }
         ('f', 2) => mapped(path, entry),
-        ('f', _) => expect("content", hash(&fs::read(path).map_err(failed)?), entry.hash),
+        ('f', _) => expect(
+            "content",
+            hash(&fs::read(path).map_err(failed)?),
+            entry.hash,
+        ),
         ('d', 0 | 1) => {
-            let names: HashSet<_> = fs::read_dir(path).map_err(failed)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>().map_err(failed)?;
+            let names: HashSet<_> = fs::read_dir(path)
+                .map_err(failed)?
+                .map(|entry| entry.map(|entry| entry.file_name()))
+                .collect::<Result<_, _>>()
+                .map_err(failed)?;
             expect("names", names.len() as u64, entry.size)
         }
         ('d', 2) => {
-            let missing = fs::metadata(path.join("no such name")).err().and_then(|error| error.raw_os_error());
+            let missing = fs::metadata(path.join("no such name"))
+                .err()
+                .and_then(|error| error.raw_os_error());
             expect("a missing name", missing, Some(libc::ENOENT))
         }
-        ('d', _) => expect("is a directory", fs::metadata(path).map_err(failed)?.is_dir(), true),
+        ('d', _) => expect(
+            "is a directory",
+            fs::metadata(path).map_err(failed)?.is_dir(),
+            true,
+        ),
         (_, 0) => expect("canonical", fs::canonicalize(path).is_ok(), entry.size == 1),
-        _ => expect("target", hash(fs::read_link(path).map_err(failed)?.as_os_str().as_encoded_bytes()), entry.hash),
+        _ => expect(
+            "target",
+            hash(
+                fs::read_link(path)
+                    .map_err(failed)?
+                    .as_os_str()
+                    .as_encoded_bytes(),
+            ),
+            entry.hash,
+        ),
     }
 }
 
 /// Reads through a shared mapping.
 fn mapped(path: &Path, entry: &Expected) -> Result<(), String> {
-    let text = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|error| error.to_string())?;
+    let text =
+        CString::new(path.as_os_str().as_encoded_bytes()).map_err(|error| error.to_string())?;
     let bytes = usize::try_from(entry.size).unwrap_or(0);
     // SAFETY: a NUL-terminated path; the descriptor is closed by the File made of it.
     let file = unsafe {
@@ -149,7 +199,16 @@ fn mapped(path: &Path, entry: &Expected) -> Result<(), String> {
         return Ok(());
     }
     // SAFETY: a new mapping of `bytes` bytes that the file has, unmapped below.
-    let map = unsafe { libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+    let map = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ,
+            libc::MAP_SHARED,
+            file.as_raw_fd(),
+            0,
+        )
+    };
     if map == libc::MAP_FAILED {
         return Err(std::io::Error::last_os_error().to_string());
     }
