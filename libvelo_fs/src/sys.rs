@@ -315,6 +315,14 @@ pub fn status_flags(descriptor: c_int) -> Result<u32, Errno> {
     result(answer).map(|flags| flags as u32)
 }
 
+/// Whether executing a program closes the descriptor.
+pub fn is_close_on_exec(descriptor: c_int) -> bool {
+    const FD_CLOEXEC: isize = 1;
+    // SAFETY: no pointers.
+    let flags = unsafe { call(nr::__NR_fcntl, fd(descriptor), nr::F_GETFD as usize, 0, 0) };
+    flags >= 0 && flags & FD_CLOEXEC != 0
+}
+
 /// getgroups(2): how many ids were written.
 pub fn groups(buffer: &mut [u32]) -> usize {
     // SAFETY: the buffer is ours.

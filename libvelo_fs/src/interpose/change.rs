@@ -1,13 +1,14 @@
 //! Everything that would change a served path: EROFS, in the order of checks that
 //! the kernel has for a read-only file system (fs/namei.c, fs/open.c, fs/utimes.c).
 
-use crate::locate::{Where, bytes, locate};
+use crate::locate::{User, Where, bytes, locate};
 use crate::stats::{Family, Outcome, count};
+use crate::world::{Entry, World};
 use crate::{errno, fd_table, next, sys};
 use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
-use velo_core::resolve::{Options, PathBuffer};
+use velo_core::resolve::{Options, PathBuffer, WRITE, may_access};
 
 /// ENOTEMPTY, of rmdir(2) for `..`.
 const ENOTEMPTY: Errno = Errno(39);
@@ -59,6 +60,7 @@ fn refusal(change: Change, path: *const c_char, place: &Where<'_>) -> Option<Err
         (Change::Length, Where::Served(world, entry)) => {
             match crate::served::vnode(world, *entry) {
                 Ok(vnode) if vnode.is_dir() => Errno::EISDIR,
+                Ok(_) if !may_write(world, *entry) => Errno::EACCES,
                 Ok(_) => Errno::EROFS,
                 Err(error) => error,
             }
@@ -72,6 +74,12 @@ fn refusal(change: Change, path: *const c_char, place: &Where<'_>) -> Option<Err
         (Change::Create, Where::Absent { slash: true }) => Errno::ENOENT,
         (Change::Mkdir | Change::Create, Where::Absent { .. }) => Errno::EROFS,
     })
+}
+
+/// Whether the permission bits let the caller write.
+fn may_write(world: &World, entry: Entry) -> bool {
+    let meta = crate::served::metadata(world, entry);
+    meta.is_ok_and(|meta| may_access(&meta, WRITE, &User::effective()))
 }
 
 fn options_of(change: Change) -> Options {

@@ -105,14 +105,21 @@ unsafe fn exec_descriptor(
     else {
         return pass(envp);
     };
-    let mut path = [0u8; nr::PATH_MAX as usize];
-    if world.virtual_path(entry, &mut path).is_none() {
-        return errno::fail(Errno::ENAMETOOLONG);
+    // An interpreter is told this path of its script (execveat(2)).
+    let mut path = *b"/dev/fd/\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let mut text = [0; 20];
+    let digits = crate::message::decimal(descriptor.unsigned_abs().into(), &mut text);
+    if let Some(slot) = path.get_mut(8..8 + digits.len()) {
+        slot.copy_from_slice(digits);
     }
     let mut storage = program::Storage::new();
     // SAFETY: our own C string and the caller's arrays.
     unsafe {
         match program::of_entry(world, entry, path.as_ptr().cast(), argv, &mut storage) {
+            // The interpreter could not open a script that is closed by then.
+            Ok(Program::Interpreter(..)) if sys::is_close_on_exec(descriptor) => {
+                errno::fail(Errno::ENOENT)
+            }
             Ok(program) => start(&program, path.as_ptr().cast(), argv, envp),
             Err(error) => errno::fail(error),
         }

@@ -66,48 +66,37 @@ pub(super) unsafe fn readlink_at(
             path,
             options,
             serve,
-            |dirfd, path| {
-                let bytes = pass(dirfd, path);
-                if bytes > 0 {
-                    show_virtual(dirfd, path, buffer, bytes, size)
-                } else {
-                    bytes
-                }
+            |dirfd, path| match virtual_target(dirfd, path, buffer, size) {
+                Some(bytes) => bytes,
+                None => pass(dirfd, path),
             },
         )
     }
 }
 
-/// Replaces a physical path in the caller's buffer, as links in `/proc` have it.
-unsafe fn show_virtual(
+/// The virtual path that a link of `/proc` stands for, written to the caller's buffer;
+/// `None` if it is not such a link, or does not lead into the store.
+unsafe fn virtual_target(
     dirfd: c_int,
     path: *const c_char,
     buffer: *mut c_char,
-    bytes: c_int,
     size: usize,
-) -> c_int {
-    let Some(world) = world::get() else {
-        return bytes;
-    };
-    // SAFETY: the kernel has just written that many bytes there.
-    let head = unsafe { core::slice::from_raw_parts(buffer.cast::<u8>(), bytes as usize) };
-    let matches = |prefix: &[u8]| head.iter().zip(prefix).all(|(a, b)| a == b);
-    if !matches(world.store) && !world.places.iter().any(|place| matches(place.view)) {
-        return bytes;
+) -> Option<c_int> {
+    let world = world::get()?;
+    // SAFETY: the caller's C string.
+    let text = unsafe { crate::locate::bytes(path) }?;
+    let relative = dirfd != nr::AT_FDCWD && !text.starts_with(b"/");
+    if !relative && !text.starts_with(b"/proc/") && !text.starts_with(b"/dev/") {
+        return None;
     }
+    // Into a buffer of our own: the caller's must not see the physical path.
     let mut physical = [0; PATH_BYTES];
-    let Ok(length) = sys::readlinkat(dirfd, path, &mut physical) else {
-        return bytes;
-    };
-    let entry = physical
-        .get(..length)
-        .and_then(|text| entry_of_physical(world, path, text));
+    let length = sys::readlinkat(dirfd, path, &mut physical).ok()?;
+    let entry = entry_of_physical(world, path, physical.get(..length)?)?;
     let mut shown = [0; PATH_BYTES];
-    let Some(length) = entry.and_then(|entry| world.virtual_path(entry, &mut shown)) else {
-        return bytes;
-    };
+    let length = world.virtual_path(entry, &mut shown)?;
     // SAFETY: the caller's buffer.
-    unsafe { copy_out(shown.get(..length).unwrap_or(b""), buffer, size) }.unwrap_or(bytes)
+    unsafe { copy_out(shown.get(..length)?, buffer, size) }.ok()
 }
 
 /// The entry that a physical path of `/proc` stands for. A blob may stand for
@@ -122,6 +111,9 @@ fn entry_of_physical(world: &'static World, link: *const c_char, physical: &[u8]
         digits.and_then(|digits| core::str::from_utf8(digits).ok()?.parse::<c_int>().ok());
     if let Some(Known::Served(entry)) = descriptor.map(fd_table::get) {
         return Some(entry);
+    }
+    if !physical.starts_with(b"/") {
+        return None;
     }
     fd_table::by_content(world, physical)
 }
