@@ -109,27 +109,28 @@ impl Assembly {
         entry: &Entry,
     ) -> Result<EntryId, WriteError> {
         let (name, stat) = (directory.name_of(entry), &entry.stat);
-        let (hash, facts) = match entry.content {
-            Content::Symlink { offset, bytes } => {
-                let target = directory.target(offset, bytes);
-                return self.builder.add_symlink(parent, name, meta(stat), target);
-            }
-            Content::File { hash, facts } => (hash, facts),
-            // An attempt that leaves something unread has troubles and writes nothing.
-            Content::Directory(_) | Content::Unread => return Err(WriteError::UnknownEntry),
-        };
         let inode = (stat.dev, stat.ino);
         if stat.nlink > 1
             && let Some(first) = self.links.get(&inode)
         {
             return self.builder.add_hard_link(parent, name, *first);
         }
-        let content = FileContent {
-            hash,
-            in_view: facts.has(Facts::ELF),
-            blocks: facts.has(Facts::SPARSE).then_some(stat.blocks),
+        let id = match entry.content {
+            Content::Symlink { offset, bytes } => {
+                let target = directory.target(offset, bytes);
+                self.builder.add_symlink(parent, name, meta(stat), target)?
+            }
+            Content::File { hash, facts } => {
+                let content = FileContent {
+                    hash,
+                    in_view: facts.has(Facts::ELF),
+                    blocks: facts.has(Facts::SPARSE).then_some(stat.blocks),
+                };
+                self.builder.add_file(parent, name, meta(stat), content)?
+            }
+            // An attempt that leaves something unread has troubles and writes nothing.
+            Content::Directory(_) | Content::Unread => return Err(WriteError::UnknownEntry),
         };
-        let id = self.builder.add_file(parent, name, meta(stat), content)?;
         if stat.nlink > 1 {
             self.links.insert(inode, id);
         }
