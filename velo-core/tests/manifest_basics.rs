@@ -330,6 +330,16 @@ fn what_the_format_cannot_hold_is_refused() {
     let twice = vec![(b"user.a".to_vec(), vec![1]), (b"user.a".to_vec(), vec![2])];
     assert!(tree.set_xattrs(file, twice).is_err());
 
+    let mut long = ManifestBuilder::new();
+    long.add_root(b"/", meta(0o755, 0)).unwrap();
+    long.add_package(Package {
+        name: b"p",
+        version: &[b'1'; 4096],
+        tree: [0; 32],
+    });
+    let found = long.build();
+    assert_eq!(found, Err(WriteError::PackageTooLong { found_bytes: 4096 }));
+
     tree.add_symlink(root, b"f", meta(0, 0), b"x").unwrap();
     let found = tree.build().unwrap_err().to_string();
     assert_eq!(found, "expected each name once, found /app/f twice");
@@ -351,7 +361,7 @@ fn paths_as_long_as_the_kernel_takes_and_no_longer() {
     let bytes = build(255).unwrap();
     Manifest::open(&bytes).unwrap().verify().unwrap();
     let path = [[b'd'; 255].as_slice(); 15].join(&b'/');
-    let path = [&path[..], &[b'/'], &[b'f'; 255]].concat();
+    let path = [&path[..], b"/", &[b'f'; 255]].concat();
     assert_eq!(path.len(), 4095);
     assert_eq!(Manifest::open(&bytes).unwrap().lookup(0, &path), Some(16));
 

@@ -223,6 +223,33 @@ fn a_section_table_that_contradicts_itself_is_refused() {
     }
 }
 
+#[test]
+fn a_section_that_a_later_version_adds_is_skipped() {
+    let mut bytes = sample();
+    let offset = bytes.len();
+    bytes.extend([7; 64]);
+    let mut places = (96..504).step_by(24);
+    let place = places.find(|at| word(&bytes, *at) == 0).unwrap();
+    for (field, value) in [(0, 16), (8, offset as u32), (16, 50)] {
+        set_word(&mut bytes, place + field, value);
+    }
+    let length = bytes.len() as u32;
+    set_word(&mut bytes, 40, length);
+    seal(&mut bytes);
+    let manifest = Manifest::open(&bytes).unwrap();
+    let padding = VerifyError::Padding {
+        offset: offset as u64 + 50,
+    };
+    assert_eq!(manifest.verify(), Err(padding), "its padding is checked");
+    bytes[offset + 50..].fill(0);
+    seal(&mut bytes);
+    let manifest = Manifest::open(&bytes).unwrap();
+    manifest.verify().unwrap();
+    let last = manifest.sections().last().unwrap();
+    assert_eq!(last, (16, offset as u64, 50));
+    assert_eq!(Section::from_kind(last.0), None);
+}
+
 /// A change to one word, and what `verify` has to say of it.
 fn forged(good: &[u8], which: Section, offset: usize, value: u32) -> Result<(), VerifyError> {
     let mut bytes = good.to_vec();
@@ -362,15 +389,21 @@ fn verify_names_the_section_whose_record_is_wrong() {
         (Section::HardLinks, 48, 6),
         (Section::Xattrs, 0, 0),
         (Section::Xattrs, 0, 2),
-        (Section::Xattrs, 4, 1),
+        (Section::Xattrs, 4, 0),
+        (Section::Xattrs, 4, 2),
+        (Section::Xattrs, 8, 3),
         (Section::Xattrs, 12, 1),
-        (Section::Xattrs, 16, 0),
-        (Section::Xattrs, 16, 3),
-        (Section::Xattrs, 20, 5),
+        (Section::Xattrs, 16, 1),
+        (Section::Xattrs, 20, 0),
+        (Section::Xattrs, 20, 1),
+        (Section::Xattrs, 20, 3),
+        (Section::Xattrs, 24, 5),
+        (Section::Xattrs, 28, 2),
         (Section::Packages, 0, 3),
         (Section::Packages, 0, 0),
         (Section::Packages, 4, 1),
         (Section::Packages, 8, u32::MAX),
+        (Section::Packages, 12, u32::MAX),
         (
             Section::Packages,
             8 + 48,
@@ -385,7 +418,10 @@ fn verify_names_the_section_whose_record_is_wrong() {
             Err(VerifyError::Record { section, .. }) => section == which,
             Err(VerifyError::Entry { fault, .. }) => {
                 let by_entry = [EntryFault::HardLink, EntryFault::Flags];
-                matches!(which, Section::HardLinks | Section::Sparse) && by_entry.contains(&fault)
+                matches!(
+                    which,
+                    Section::HardLinks | Section::Sparse | Section::Xattrs
+                ) && by_entry.contains(&fault)
             }
             _ => false,
         };

@@ -4,7 +4,7 @@
 //! where it is used. Loops follow parents only while their indexes fall.
 
 use super::Manifest;
-use super::layout::{Node, PARENT_NONE, ROOT_BYTES, word_at, words};
+use super::layout::{Node, PARENT_NONE, PATH_BYTES_MAX, ROOT_BYTES, word_at, words};
 use crate::vnode::VnodeEntry;
 use core::ops::Range;
 
@@ -114,7 +114,8 @@ impl<'a> Manifest<'a> {
     #[must_use]
     pub fn root_of(&self, index: u32) -> Option<u32> {
         let mut at = index;
-        loop {
+        // No valid path has more names, so a forged chain of parents ends here.
+        for _ in 0..=PATH_BYTES_MAX / 2 + 1 {
             let parent = self.node(at)?.parent;
             if parent == PARENT_NONE {
                 return (at < self.root_count).then_some(at);
@@ -124,6 +125,7 @@ impl<'a> Manifest<'a> {
             }
             at = parent;
         }
+        None
     }
 
     /// Writes the path of an entry relative to its root, without leading slash, to the

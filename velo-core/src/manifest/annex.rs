@@ -3,7 +3,7 @@
 
 use super::Manifest;
 use super::access::part;
-use super::layout::{PACKAGE_BYTES, XATTR_BYTES, words};
+use super::layout::{PACKAGE_BYTES, XATTR_BYTES, word_at, words};
 use crate::vnode::flag;
 
 impl<'a> Manifest<'a> {
@@ -11,7 +11,8 @@ impl<'a> Manifest<'a> {
     #[must_use]
     pub fn xattrs(&self, index: u32) -> Xattrs<'a> {
         let marked = self.vnode(index).filter(|vnode| vnode.has(flag::XATTR));
-        let list = marked.and_then(|_| self.xattr_list(index));
+        let number = marked.and_then(|_| self.xattr_list_of(index));
+        let list = number.and_then(|number| self.xattr_parts()?.list(number));
         list.unwrap_or(Xattrs {
             left: 0,
             bytes: &[],
@@ -26,18 +27,23 @@ impl<'a> Manifest<'a> {
             .map(|(_, value)| value)
     }
 
-    fn xattr_list(&self, index: u32) -> Option<Xattrs<'a>> {
-        let (table, lists) = self.xattr_parts()?;
-        let [_, offset] = words(Self::record(table, index)?);
-        Xattrs::at(lists, offset)
+    /// Number of the list of attributes that an entry has.
+    pub(super) fn xattr_list_of(&self, index: u32) -> Option<u32> {
+        let record = Self::record(self.xattr_parts()?.table, index)?;
+        Some(word_at(record, 4))
     }
 
-    /// The table of entries and the lists that it points into.
-    pub(super) fn xattr_parts(&self) -> Option<(&'a [[u8; XATTR_BYTES]], &'a [u8])> {
-        let (count, rest) = self.xattrs.split_first_chunk::<8>()?;
-        let [count, _] = words(count);
-        let (table, lists) = rest.split_at_checked((count as usize).checked_mul(XATTR_BYTES)?)?;
-        Some((table.as_chunks().0, lists))
+    /// The arrays of section `XATTRS`.
+    pub(super) fn xattr_parts(&self) -> Option<XattrParts<'a>> {
+        let (counts, rest) = self.xattrs.split_first_chunk::<8>()?;
+        let [entries, lists] = words(counts);
+        let (table, rest) = rest.split_at_checked((entries as usize).checked_mul(XATTR_BYTES)?)?;
+        let (starts, bytes) = rest.split_at_checked((lists as usize).checked_mul(4)?)?;
+        Some(XattrParts {
+            table: table.as_chunks().0,
+            starts: starts.as_chunks().0,
+            bytes,
+        })
     }
 
     /// The packages that the tree was made of, sorted by name and version.
@@ -61,6 +67,34 @@ impl<'a> Manifest<'a> {
     }
 }
 
+/// Section `XATTRS`, cut up.
+pub(super) struct XattrParts<'a> {
+    /// Each: entry, number of its list.
+    pub table: &'a [[u8; XATTR_BYTES]],
+    /// Where each list starts in `bytes`; it ends where the next one starts.
+    pub starts: &'a [[u8; 4]],
+    /// The lists.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> XattrParts<'a> {
+    /// The list of this number.
+    pub(super) fn list(&self, number: u32) -> Option<Xattrs<'a>> {
+        let number = number as usize;
+        let start = u32::from_le_bytes(*self.starts.get(number)?) as usize;
+        let end = match self.starts.get(number.checked_add(1)?) {
+            Some(next) => u32::from_le_bytes(*next) as usize,
+            None => self.bytes.len(),
+        };
+        let list = self.bytes.get(start..end)?;
+        let (count, bytes) = list.split_first_chunk::<4>()?;
+        Some(Xattrs {
+            left: u32::from_le_bytes(*count),
+            bytes,
+        })
+    }
+}
+
 /// Name and value of extended attributes, see [`Manifest::xattrs`].
 #[derive(Clone, Debug)]
 pub struct Xattrs<'a> {
@@ -68,20 +102,15 @@ pub struct Xattrs<'a> {
     bytes: &'a [u8],
 }
 
-impl<'a> Xattrs<'a> {
-    /// The list at `offset` of `lists`.
-    pub(super) fn at(lists: &'a [u8], offset: u32) -> Option<Self> {
-        let list = lists.get(offset as usize..)?;
-        let (count, bytes) = list.split_first_chunk::<4>()?;
-        Some(Self {
-            left: u32::from_le_bytes(*count),
-            bytes,
-        })
-    }
-
+impl Xattrs<'_> {
     /// Attributes that the list says are still to come.
     pub(super) const fn left(&self) -> u32 {
         self.left
+    }
+
+    /// Bytes that have not been read.
+    pub(super) const fn rest_bytes(&self) -> usize {
+        self.bytes.len()
     }
 }
 
@@ -166,7 +195,7 @@ impl<'a> Iterator for Provenance<'a> {
 
 impl Provenance<'_> {
     /// Bytes that have not been read.
-    pub(super) const fn rest(&self) -> usize {
+    pub(super) const fn rest_bytes(&self) -> usize {
         self.rest.len()
     }
 }

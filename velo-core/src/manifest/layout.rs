@@ -26,6 +26,9 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// Longest path relative to its root: what fits into `PATH_MAX` with its NUL.
 pub const PATH_BYTES_MAX: usize = 4095;
 
+/// Longest name and version of a package.
+pub const PACKAGE_STRING_BYTES_MAX: usize = 4095;
+
 /// Feature bits of version 1.
 pub mod feature {
     /// Incompatible: the perfect hash does not know all entries, so a miss has to be
@@ -153,6 +156,10 @@ impl Section {
     }
 }
 
+#[allow(
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which says so if it fails"
+)]
 const _: () = {
     let mut position = 0;
     while position < Section::ALL.len() {
@@ -180,7 +187,7 @@ pub const SPARSE_BYTES: usize = 16;
 pub const SUBDIRS_BYTES: usize = 8;
 /// Bytes of a package: offset and length of name and version, then the tree's hash.
 pub const PACKAGE_BYTES: usize = 2 * 8 + 32;
-/// Bytes of a record of the `XATTRS` table: entry, offset of its list.
+/// Bytes of a record of the `XATTRS` table: entry, number of its list.
 pub const XATTR_BYTES: usize = 8;
 
 /// The entry of a slot that no path belongs to.

@@ -13,6 +13,15 @@
 //! Invariants: a [`Manifest`] borrows the file and is cheap to copy; no reader function
 //! allocates, panics, reads out of bounds or fails to return, whatever the bytes are.
 //! A path is found only if the names say so: a hash collision costs time.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
 
 mod access;
 mod annex;
@@ -20,11 +29,19 @@ mod error;
 mod layout;
 mod lookup;
 mod open;
+#[allow(
+    clippy::indexing_slicing,
+    reason = "its builder indexes arrays of its own; its reader does not index"
+)]
 pub mod phf;
 mod rules;
 mod stat;
 mod verify;
 #[cfg(feature = "std")]
+#[allow(
+    clippy::indexing_slicing,
+    reason = "the writer indexes arrays that it filled itself"
+)]
 pub mod write;
 
 pub use access::Root;

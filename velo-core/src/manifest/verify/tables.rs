@@ -3,7 +3,9 @@
 use super::super::Manifest;
 use super::super::annex::Xattrs;
 use super::super::error::VerifyError;
-use super::super::layout::{NAME_BYTES_MAX, NO_TIME_NS, ROOT_BYTES, Section, word_at, words};
+use super::super::layout::{
+    NAME_BYTES_MAX, NO_TIME_NS, PACKAGE_STRING_BYTES_MAX, ROOT_BYTES, Section, word_at, words,
+};
 use super::super::rules::mount_is_normal;
 
 /// First word that is no number of nanoseconds.
@@ -75,28 +77,29 @@ impl Manifest<'_> {
         Ok(())
     }
 
+    /// Lists follow each other and fill the section; entries name one of them.
+    /// Each list is read once, however many entries have it.
     fn verify_xattrs(&self) -> Result<(), VerifyError> {
         if self.xattrs.is_empty() {
             return Ok(());
         }
-        let error = wrong(Section::Xattrs, 0);
-        let (table, lists) = self.xattr_parts().ok_or(error)?;
-        if table.is_empty() || word_at(self.xattrs, 4) != 0 {
-            return Err(error);
+        let parts = self.xattr_parts().ok_or(wrong(Section::Xattrs, 0))?;
+        if parts.table.is_empty() || parts.starts.is_empty() {
+            return Err(wrong(Section::Xattrs, 0));
         }
-        ascending(table, Section::Xattrs)?;
-        let mut offset_before = None;
-        for (record, fields) in (0..).zip(table) {
-            let [_, offset] = words(fields);
-            // Neighbours often share a list, and it need be read once only.
-            if offset_before == Some(offset) {
-                continue;
-            }
-            let list = Xattrs::at(lists, offset);
-            if !list.is_some_and(xattr_list_is_sound) {
+        ascending(parts.table, Section::Xattrs)?;
+        let lists = parts.starts.len() as u32;
+        for (record, fields) in (0..).zip(parts.table) {
+            if word_at(fields, 4) >= lists {
                 return Err(wrong(Section::Xattrs, record));
             }
-            offset_before = Some(offset);
+        }
+        let first = parts.starts.first().map(|start| u32::from_le_bytes(*start));
+        for number in 0..lists {
+            let list = parts.list(number);
+            if first != Some(0) || !list.is_some_and(xattr_list_is_sound) {
+                return Err(wrong(Section::Xattrs, number));
+            }
         }
         Ok(())
     }
@@ -113,6 +116,9 @@ impl Manifest<'_> {
         let mut before = None;
         for record in 0..count {
             let package = all.next().map(|found| (found.name, found.version));
+            let package = package.filter(|(name, version)| {
+                name.len().max(version.len()) <= PACKAGE_STRING_BYTES_MAX
+            });
             if package.is_none() || before.is_some() && package <= before {
                 return Err(wrong(Section::Packages, record));
             }
@@ -131,7 +137,7 @@ impl Manifest<'_> {
             before = key;
             record += 1;
         }
-        match lines.rest() {
+        match lines.rest_bytes() {
             0 => Ok(()),
             _ => Err(wrong(Section::Provenance, record)),
         }
@@ -171,16 +177,16 @@ fn ascending<const N: usize>(table: &[[u8; N]], section: Section) -> Result<(), 
     Ok(())
 }
 
-/// At least one attribute, all there, names valid and ascending.
-fn xattr_list_is_sound(list: Xattrs<'_>) -> bool {
+/// At least one attribute, all there and nothing else, names valid and ascending.
+fn xattr_list_is_sound(mut list: Xattrs<'_>) -> bool {
     let expected = list.left();
     let (mut before, mut found) = (&[][..], 0);
-    for (name, _) in list {
+    for (name, _) in list.by_ref() {
         if name <= before || name.len() > NAME_BYTES_MAX || name.contains(&0) {
             return false;
         }
         before = name;
         found += 1;
     }
-    found == expected && found != 0
+    found == expected && found != 0 && list.rest_bytes() == 0
 }

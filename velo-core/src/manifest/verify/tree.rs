@@ -175,7 +175,7 @@ impl Manifest<'_> {
         }
         if vnode.has(flag::XATTR) {
             seen.xattrs += 1;
-            expect(self.xattrs(*index).next().is_some(), EntryFault::Flags)?;
+            expect(self.xattr_list_of(*index).is_some(), EntryFault::Flags)?;
         }
         Ok(())
     }
@@ -202,7 +202,7 @@ impl Manifest<'_> {
                 other_node.count,
             );
         let same_blocks = self.sparse_blocks(*index) == self.sparse_blocks(first);
-        let same_xattrs = self.xattrs(*index).eq(self.xattrs(first));
+        let same_xattrs = self.xattr_list_of(*index) == self.xattr_list_of(first);
         let same = other == *vnode && same_node && same_blocks && same_xattrs;
         expect(same, EntryFault::HardLink)
     }
@@ -224,7 +224,7 @@ impl Manifest<'_> {
     fn verify_totals(&self, seen: &Seen) -> Result<(), VerifyError> {
         let links = self.hard_link_parts();
         let links = links.map_or((0, 0), |parts| (parts.members.len(), parts.symlinks.len()));
-        let xattrs = self.xattr_parts().map_or(0, |(table, _)| table.len());
+        let xattrs = self.xattr_parts().map_or(0, |parts| parts.table.len());
         let totals = [
             (Section::HardLinks, links.0, seen.hard_links),
             (Section::HardLinks, links.1, seen.hard_linked_symlinks),

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::manifest::layout::{ENTRIES_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX, Section};
+use crate::manifest::layout::{
+    ENTRIES_MAX, NAME_BYTES_MAX, PACKAGE_STRING_BYTES_MAX, PATH_BYTES_MAX, Section,
+};
 
 /// Bytes that are mostly text, shown as such: paths, names, keys.
 #[derive(Clone, PartialEq, Eq)]
@@ -140,6 +142,14 @@ pub enum WriteError {
         name: Text,
         /// Its version.
         version: Text,
+    },
+    /// Names and versions of packages are short.
+    #[error(
+        "expected package names and versions of at most {PACKAGE_STRING_BYTES_MAX} bytes, found {found_bytes}"
+    )]
+    PackageTooLong {
+        /// Length of the one given.
+        found_bytes: usize,
     },
     /// Keys and values are one line; each key stands there once.
     #[error(

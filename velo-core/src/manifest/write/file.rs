@@ -2,21 +2,25 @@
 
 use super::arrange::arrange;
 use super::encode::encode;
-use super::index::index;
+use super::index::{BuildPhf, index};
 use super::{ManifestBuilder, WriteError, side};
 use crate::manifest::layout::{
     ENDIAN, HEADER_BYTES, MAGIC, SECTION_ENTRY_BYTES, Section, VERSION, align_up, at, feature,
 };
 use rapidhash::v3::rapidhash_v3;
 
-pub(super) fn build(mut builder: ManifestBuilder) -> Result<Vec<u8>, WriteError> {
+pub(super) fn build(builder: ManifestBuilder) -> Result<Vec<u8>, WriteError> {
+    build_with(builder, crate::manifest::phf::build)
+}
+
+fn build_with(mut builder: ManifestBuilder, phf: BuildPhf) -> Result<Vec<u8>, WriteError> {
     let packages = side::packages(&mut builder)?;
     let provenance = side::provenance(&mut builder)?;
     let roots = side::roots(&builder)?;
     let arranged = arrange(&builder)?;
     let xattrs = side::xattrs(&builder, &arranged)?;
     let (index, encoded, source_stats) = std::thread::scope(|scope| {
-        let index = scope.spawn(|| index(&builder, &arranged));
+        let index = scope.spawn(|| index(&builder, &arranged, phf));
         let encoded = encode(&builder, &arranged);
         let source_stats = side::source_stats(&builder, &arranged);
         let index = match index.join() {
@@ -116,4 +120,36 @@ fn assemble(header: &Header, sections: [(Section, Vec<u8>); Section::ALL.len()])
 /// Writes into the header, which has the room.
 fn put(file: &mut [u8], offset: usize, bytes: &[u8]) {
     file[offset..offset + bytes.len()].copy_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ManifestBuilder, build_with};
+    use crate::manifest::phf::{BuildError, build};
+    use crate::manifest::write::Meta;
+    use crate::manifest::{Manifest, feature};
+
+    #[test]
+    fn a_tree_that_has_no_perfect_hash_is_served_without() {
+        let mut tree = ManifestBuilder::new();
+        let meta = Meta {
+            mode: 0o755,
+            ..Meta::default()
+        };
+        let root = tree.add_root(b"/r", meta).unwrap();
+        let dir = tree.add_dir(root, b"dir", meta).unwrap();
+        tree.add_dir(dir, b"below", meta).unwrap();
+        let bytes = build_with(tree, |hashes| match hashes {
+            [] => build(hashes),
+            _ => Err(BuildError::Unplaceable),
+        });
+        let bytes = bytes.unwrap();
+        let manifest = Manifest::open(&bytes).unwrap();
+        manifest.verify().unwrap();
+        assert_eq!(manifest.header().feature_incompat, feature::UNSLOTTED);
+        assert_eq!(manifest.lookup(0, b"dir/below"), Some(2));
+        assert_eq!(manifest.lookup(0, b""), Some(0));
+        assert_eq!(manifest.lookup(0, b"below"), None);
+        assert_eq!(manifest.lookup(0, b"dir/"), None);
+    }
 }

@@ -4,7 +4,7 @@ use super::arrange::Arranged;
 use super::{Kind, ManifestBuilder, Text, WriteError};
 use crate::manifest::layout::{PATH_BYTES_MAX, SLOT_BYTES, SLOT_EMPTY};
 use crate::manifest::lookup::{hash_rel, tag};
-use crate::manifest::phf::{BuildError, Phf, build};
+use crate::manifest::phf::{BuildError, Phf, PhfBuild};
 
 /// The two sections, and whether they lead to every entry.
 pub(super) struct Index {
@@ -14,7 +14,14 @@ pub(super) struct Index {
     pub unslotted: bool,
 }
 
-pub(super) fn index(builder: &ManifestBuilder, arranged: &Arranged) -> Result<Index, WriteError> {
+/// What makes the perfect hash; a parameter so that a test can make it fail.
+pub(super) type BuildPhf = fn(&[u64]) -> Result<PhfBuild, BuildError>;
+
+pub(super) fn index(
+    builder: &ManifestBuilder,
+    arranged: &Arranged,
+    build: BuildPhf,
+) -> Result<Index, WriteError> {
     let hashes = hash_paths(builder, arranged)?;
     let mut keys: Vec<(u64, u32)> = Vec::new();
     match build(&hashes) {

@@ -1,10 +1,12 @@
 //! Makes the sections beside the tree: roots, extended attributes, packages,
 //! provenance, the source's stat.
 
+use std::collections::HashMap;
+
 use super::arrange::Arranged;
 use super::pool::Pool;
 use super::{Attributes, Kind, ManifestBuilder, WriteError};
-use crate::manifest::layout::{PACKAGE_BYTES, ROOT_BYTES, Section};
+use crate::manifest::layout::{PACKAGE_BYTES, PACKAGE_STRING_BYTES_MAX, ROOT_BYTES, Section};
 
 /// The text of a section whose records name parts of a pool behind them.
 struct Pooled {
@@ -69,10 +71,18 @@ pub(super) fn packages(builder: &mut ManifestBuilder) -> Result<Vec<u8>, WriteEr
             version: pair[0].version.as_slice().into(),
         });
     }
+    let mut strings = packages
+        .iter()
+        .flat_map(|found| [&found.name, &found.version]);
+    if let Some(found) = strings.find(|string| string.len() > PACKAGE_STRING_BYTES_MAX) {
+        return Err(WriteError::PackageTooLong {
+            found_bytes: found.len(),
+        });
+    }
     let count = u64::from(packages.len() as u32);
     let bytes = packages.len() * PACKAGE_BYTES;
     let mut section = Pooled::new(Section::Packages, count.to_le_bytes().to_vec(), bytes);
-    for package in packages {
+    for package in packages.iter() {
         section.push(&package.name)?;
         section.push(&package.version)?;
         section.records.extend(package.tree);
@@ -111,8 +121,8 @@ pub(super) fn xattrs(
     for (id, attributes) in &builder.xattrs {
         lists[*id as usize] = (!attributes.is_empty()).then_some(attributes);
     }
-    let mut pool = Pool::default();
-    let mut table = Vec::new();
+    let mut numbers: HashMap<&Attributes, u32> = HashMap::new();
+    let (mut table, mut starts, mut text) = (Vec::new(), Vec::new(), Vec::new());
     for (entry, &id) in (0_u32..).zip(&arranged.order) {
         let file = match builder.items[id as usize].kind {
             Kind::Link { to } => to,
@@ -121,23 +131,33 @@ pub(super) fn xattrs(
         let Some(attributes) = lists[file as usize] else {
             continue;
         };
-        let mut list = (attributes.len() as u32).to_le_bytes().to_vec();
-        for (name, value) in attributes {
-            let value_bytes = u32::try_from(value.len()).map_err(|_| too_large.clone())?;
-            list.extend((name.len() as u32).to_le_bytes());
-            list.extend(value_bytes.to_le_bytes());
-            list.extend_from_slice(name);
-            list.extend_from_slice(value);
+        let next = numbers.len() as u32;
+        let number = *numbers.entry(attributes).or_insert(next);
+        if number == next {
+            let start = u32::try_from(text.len()).map_err(|_| too_large.clone())?;
+            starts.push(start.to_le_bytes());
+            put_list(&mut text, attributes).ok_or(too_large.clone())?;
         }
-        let offset = pool.intern(&list).ok_or(too_large.clone())?;
-        table.extend(entry.to_le_bytes());
-        table.extend(offset.to_le_bytes());
+        table.push([entry, number].map(u32::to_le_bytes));
     }
     if table.is_empty() {
         return Ok(Vec::new());
     }
-    let count = (table.len() / crate::manifest::layout::XATTR_BYTES) as u64;
-    Ok([&count.to_le_bytes()[..], &table, &pool.into_bytes()].concat())
+    let counts = [table.len() as u32, starts.len() as u32].map(u32::to_le_bytes);
+    let table = table.as_flattened().as_flattened();
+    Ok([counts.as_flattened(), table, starts.as_flattened(), &text].concat())
+}
+
+/// Appends a list of attributes; `None` if a value is 4 GiB or longer.
+fn put_list(text: &mut Vec<u8>, attributes: &Attributes) -> Option<()> {
+    text.extend((attributes.len() as u32).to_le_bytes());
+    for (name, value) in attributes {
+        text.extend((name.len() as u32).to_le_bytes());
+        text.extend(u32::try_from(value.len()).ok()?.to_le_bytes());
+        text.extend_from_slice(name);
+        text.extend_from_slice(value);
+    }
+    Some(())
 }
 
 /// The source's stat of each entry; nothing unless the manifest is exact.
