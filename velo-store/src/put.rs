@@ -78,7 +78,9 @@ impl Store {
                 std::thread::sleep(settling);
                 before = SourceStamp::of(source)?;
             }
-            let outcome = if before.size <= SMALL_BYTES_MAX {
+            // Holes are kept by the way for large files only.
+            let has_holes = before.size > 4096 && before.blocks.saturating_mul(512) < before.size;
+            let outcome = if before.size <= SMALL_BYTES_MAX && !has_holes {
                 self.put_small(source, before, want_exec, scratch)?
             } else {
                 self.put_large(source, before, want_exec, scratch)?

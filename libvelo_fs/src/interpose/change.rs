@@ -1,7 +1,7 @@
 //! Everything that would change a served path: EROFS, in the order of checks that
 //! the kernel has for a read-only file system (fs/namei.c, fs/open.c, fs/utimes.c).
 
-use crate::locate::{User, Where, bytes, locate};
+use crate::locate::{User, Where, bytes, is_bad, locate};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
 use crate::{errno, fd_table, next, sys};
@@ -364,6 +364,9 @@ pub unsafe extern "C" fn mkfifoat(dirfd: c_int, path: *const c_char, mode: c_uin
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn symlink(target: *const c_char, path: *const c_char) -> c_int {
+    if is_bad(target) {
+        return raw(nr::__NR_symlink, [target as usize, path as usize, 0, 0, 0]);
+    }
     // SAFETY: see the module above.
     unsafe {
         changing(
@@ -384,6 +387,12 @@ pub unsafe extern "C" fn symlinkat(
     dirfd: c_int,
     path: *const c_char,
 ) -> c_int {
+    if is_bad(target) {
+        return raw(
+            nr::__NR_symlinkat,
+            [target as usize, at(dirfd), path as usize, 0, 0],
+        );
+    }
     // SAFETY: see the module above.
     unsafe {
         changing(
@@ -476,6 +485,9 @@ unsafe fn renaming(
     new: *const c_char,
     pass: impl FnOnce(c_int, *const c_char, c_int, *const c_char) -> c_int,
 ) -> c_int {
+    if is_bad(old) || is_bad(new) {
+        return pass(old_dirfd, old, new_dirfd, new);
+    }
     let (mut old_scratch, mut new_scratch) = (PathBuffer::new(), PathBuffer::new());
     // SAFETY: the caller's C strings.
     let (old_place, new_place) = unsafe {

@@ -54,7 +54,9 @@ pub(super) unsafe fn open_at(
     let options = options_of(flags);
     // SAFETY: passed on to the caller.
     match unsafe { locate::quick(path, options) } {
-        Quick::Found(world, entry) => super::finish(Family::Open, open_entry(world, entry, flags)),
+        Quick::Found(world, entry) if flags as u32 & nr::O_CREAT == 0 => {
+            super::finish(Family::Open, open_entry(world, entry, flags))
+        }
         Quick::Absent if flags as u32 & nr::O_CREAT == 0 => {
             super::finish(Family::Open, Err(Errno::ENOENT))
         }
