@@ -4,6 +4,7 @@
 #include <sys/sendfile.h>
 #endif
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
@@ -231,6 +232,16 @@ static void after_fork(void) {
     close(dir);
 }
 
+static void watching(void) {
+    int watcher = inotify_init1(IN_CLOEXEC);
+    static const char *const PLACES[] = {"dir", "plain.txt", "missing", "links/to-dir", "links/dangling", "plain.txt/below", ""};
+    for (int number = 0; number < COUNT(PLACES); number++) {
+        CALL("inotify_add_watch", PLACES[number], inotify_add_watch(watcher, at(PLACES[number]), IN_MODIFY));
+        CALL("inotify_add_watch of directories", PLACES[number], inotify_add_watch(watcher, at(PLACES[number]), IN_CREATE | IN_ONLYDIR));
+    }
+    close(watcher);
+}
+
 int main(int argc, char **argv) {
     begin(argc, argv);
     if (argc == 4) {
@@ -242,6 +253,7 @@ int main(int argc, char **argv) {
     static const char *const FILES[] = {"plain.txt", "empty", "bytes-70000", "sparse", "hard/second", "modes/file-0755"};
     for (int number = 0; number < COUNT(FILES); number++)
         reading(FILES[number]);
+    watching();
     passing(argv[0]);
     after_fork();
     return 0;

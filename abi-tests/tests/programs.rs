@@ -76,10 +76,18 @@ fn with_blocks() -> Vec<&'static World> {
     }
 }
 
+/// Those of [`with_blocks`] where `..` of P is the same on both sides.
+fn with_surroundings() -> Vec<&'static World> {
+    with_blocks()
+        .into_iter()
+        .filter(|world| !std::ptr::eq(*world, real()))
+        .collect()
+}
+
 #[test]
 fn ls() {
     same_in(&with_blocks(), "ls -lR --time-style=full-iso");
-    same_in(&with_blocks(), "ls -la; ls -lanR \"$PWD\"");
+    same_in(&with_surroundings(), "ls -la; ls -lanR \"$PWD\"");
     same_in(
         &all(),
         "ls -lRA --time-style=full-iso -g -o | grep -v ^total",
@@ -148,7 +156,7 @@ fn find_tests() {
     }
     same_in(
         &both,
-        "find -L dir hard links/to-dir links/loop-a -printf '%p %y %s\\n' 2>&1 | sort; find . -depth | sort -z",
+        "find -L dir hard links/to-dir links/loop-a -printf '%p %y %s\\n' 2>&1 | sort; find . -depth -print0 | sort -z",
     );
     same_in(&[exact()], "find . -inum $(stat -c %i hard/first) | sort");
 }
