@@ -19,6 +19,8 @@ pub enum Where<'s> {
     Served(&'static World, Entry),
     /// Nothing, in a served directory: ENOENT, or EROFS for what would create it.
     Absent {
+        /// The mount of that directory.
+        mount: u16,
         /// Whether the missing name had a slash after it.
         slash: bool,
     },
@@ -228,7 +230,10 @@ fn answer<'s>(world: &'static World, resolution: Result<Resolution<'s>, Errno>) 
                 index,
             },
         ),
-        Ok(Resolution::Absent { slash, .. }) => Where::Absent { slash },
+        Ok(Resolution::Absent { mount, slash, .. }) => Where::Absent {
+            mount: mount as u16,
+            slash,
+        },
         Ok(Resolution::Outside) => Where::Kernel,
         Ok(Resolution::Rewritten(path)) => Where::KernelAt(path),
         Err(error) => Where::Failed(error),

@@ -71,7 +71,7 @@ fn refusal(change: Change, path: *const c_char, place: &Where<'_>) -> Option<Err
         (Change::Unlink, _) if matches!(last, b"." | b"..") => Errno::EISDIR,
         (Change::Unlink | Change::Rmdir, _) => Errno::EROFS,
         (Change::Mkdir | Change::Create, Where::Served(..)) => Errno::EEXIST,
-        (Change::Create, Where::Absent { slash: true }) => Errno::ENOENT,
+        (Change::Create, Where::Absent { slash: true, .. }) => Errno::ENOENT,
         (Change::Mkdir | Change::Create, Where::Absent { .. }) => Errno::EROFS,
     })
 }
@@ -477,6 +477,15 @@ fn passed(dirfd: c_int, path: *const c_char, place: &Where<'_>) -> (c_int, *cons
     }
 }
 
+/// The mount that a path lies in.
+fn mount_of(place: &Where<'_>) -> Option<u16> {
+    match place {
+        Where::Served(_, entry) => Some(entry.mount),
+        Where::Absent { mount, .. } => Some(*mount),
+        _ => None,
+    }
+}
+
 /// rename(2) in all its forms.
 unsafe fn renaming(
     old_dirfd: c_int,
@@ -496,12 +505,11 @@ unsafe fn renaming(
             locate(new_dirfd, new, Options::ENTRY, &mut new_scratch),
         )
     };
-    let in_mount = |place: &Where<'_>| matches!(place, Where::Served(..) | Where::Absent { .. });
     let error = match (&old_place, &new_place) {
         (Where::Failed(error), _) | (_, Where::Failed(error)) => Some(*error),
-        (old_place, new_place) => match (in_mount(old_place), in_mount(new_place)) {
-            (false, false) => None,
-            (true, true) => {
+        (old_place, new_place) => match (mount_of(old_place), mount_of(new_place)) {
+            (None, None) => None,
+            (Some(old_mount), Some(new_mount)) if old_mount == new_mount => {
                 // SAFETY: C strings that were resolved before.
                 let ends = unsafe { [bytes(old), bytes(new)] };
                 let dots = |path: &Option<&[u8]>| {

@@ -1,18 +1,27 @@
-//! statfs(2), statvfs(3), pathconf(3): answered for the store's file system, where the
-//! content of a served path stands.
+//! statfs(2), statvfs(3), pathconf(3), inotify_add_watch(2): answered for what stands
+//! for a served path in the store.
 
 use super::reading;
 use crate::served::{vnode, with_kernel_path};
 use crate::stats::Family;
 use crate::world::{Entry, World};
 use crate::{errno, next, sys};
-use core::ffi::{c_char, c_int, c_long, c_void};
+use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::resolve::Options;
 
-/// Asks `real` about `path`, or about what stands for it in the store.
+/// Asks `real` about what `path` leads to, or about what stands for it in the store.
 unsafe fn asking(path: *const c_char, real: impl Fn(*const c_char) -> c_int) -> c_int {
+    // SAFETY: the caller's C string.
+    unsafe { asking_with(path, Options::FOLLOW, real) }
+}
+
+unsafe fn asking_with(
+    path: *const c_char,
+    options: Options,
+    real: impl Fn(*const c_char) -> c_int,
+) -> c_int {
     let serve = |world: &'static World, entry: Entry| {
         let vnode = vnode(world, entry)?;
         let answer = with_kernel_path(world, entry, &vnode, &real)?;
@@ -28,7 +37,7 @@ unsafe fn asking(path: *const c_char, real: impl Fn(*const c_char) -> c_int) -> 
             Family::Stat,
             nr::AT_FDCWD,
             path,
-            Options::FOLLOW,
+            options,
             serve,
             |_, path| real(path),
         )
@@ -83,4 +92,31 @@ pub unsafe extern "C" fn pathconf(path: *const c_char, name: c_int) -> c_long {
         })
     };
     c_long::from(answer)
+}
+
+/// A watch on what never changes: accepted, and silent.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn inotify_add_watch(
+    descriptor: c_int,
+    path: *const c_char,
+    mask: c_uint,
+) -> c_int {
+    let options = if mask & nr::IN_DONT_FOLLOW == 0 {
+        Options::FOLLOW
+    } else {
+        Options::NO_FOLLOW
+    };
+    let real = |path: *const c_char| match next::inotify_add_watch() {
+        // SAFETY: the caller's arguments, or a path of ours.
+        Some(real) => unsafe { real(descriptor, path, mask) },
+        None => {
+            let arguments = [descriptor as usize, path as usize, mask as usize, 0, 0, 0];
+            // SAFETY: the kernel checks its pointers.
+            errno::from_kernel(unsafe {
+                sys::syscall6(nr::__NR_inotify_add_watch as usize, arguments)
+            })
+        }
+    };
+    // SAFETY: the caller's C string.
+    unsafe { asking_with(path, options, real) }
 }

@@ -100,7 +100,7 @@ unsafe fn open_slowly(
             unsafe { note_passed(nr::AT_FDCWD, path.as_ptr(), opened) };
             opened
         }
-        Where::Absent { slash } => {
+        Where::Absent { slash, .. } => {
             let creates = flags as u32 & nr::O_CREAT != 0 && flags as u32 & nr::O_PATH == 0;
             let error = match (creates, slash) {
                 (true, true) => Errno::EISDIR,
@@ -232,6 +232,25 @@ pub unsafe extern "C" fn creat64(path: *const c_char, mode: c_uint) -> c_int {
     unsafe { creat(path, mode) }
 }
 
+/// Every flag of open(2): openat2(2) refuses others.
+const KNOWN_FLAGS: u32 = nr::O_ACCMODE
+    | nr::O_CREAT
+    | nr::O_EXCL
+    | nr::O_NOCTTY
+    | nr::O_TRUNC
+    | nr::O_APPEND
+    | nr::O_NONBLOCK
+    | nr::O_SYNC
+    | nr::FASYNC
+    | nr::O_DIRECT
+    | nr::O_LARGEFILE
+    | nr::O_DIRECTORY
+    | nr::O_NOFOLLOW
+    | nr::O_NOATIME
+    | nr::O_CLOEXEC
+    | nr::O_PATH
+    | nr::O_TMPFILE;
+
 /// openat2(2), which the C library has no name for; it comes through `syscall()`.
 /// A served path with `resolve` restrictions is refused with ENOSYS, the answer on
 /// which every caller has a way without them.
@@ -257,7 +276,12 @@ pub(super) unsafe fn openat2(
         return raw(dirfd, path);
     }
     // SAFETY: the caller's structure of at least that size.
-    let (flags, restrictions) = unsafe { ((*how).flags, (*how).resolve) };
+    let (flags, mode, restrictions) = unsafe { ((*how).flags, (*how).mode, (*how).resolve) };
+    let creates = flags & u64::from(nr::O_CREAT | nr::O_TMPFILE & !nr::O_DIRECTORY) != 0;
+    if flags & !u64::from(KNOWN_FLAGS) != 0 || mode != 0 && !creates {
+        // The kernel refuses this before it looks at the path.
+        return raw(dirfd, path);
+    }
     let ignorable = u64::from(nr::RESOLVE_NO_MAGICLINKS);
     if restrictions & !ignorable != 0 {
         let mut scratch = PathBuffer::new();

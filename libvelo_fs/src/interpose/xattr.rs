@@ -3,7 +3,8 @@
 use super::change::{Change, changing, changing_descriptor};
 use super::reading;
 use crate::fd_table;
-use crate::locate::{bytes, is_bad};
+use crate::locate::{User, bytes, is_bad};
+use crate::served::{may_read, vnode};
 use crate::stats::Family;
 use crate::world::{Entry, World};
 use crate::{errno, next, world};
@@ -40,6 +41,12 @@ unsafe fn get_of(
     let name = unsafe { bytes(name) }.ok_or(Errno::EFAULT)?;
     if name.is_empty() || name.len() > XATTR_NAME_MAX {
         return Err(Errno::ERANGE);
+    }
+    if name.starts_with(b"user.") {
+        let vnode = vnode(world, entry)?;
+        if !vnode.is_symlink() && !may_read(world, entry, &vnode, &User::effective())? {
+            return Err(Errno::EACCES);
+        }
     }
     let manifest = world.manifest(entry.mount).ok_or(Errno::EIO)?;
     if let Some((_, value)) = manifest
