@@ -95,7 +95,10 @@ impl VnodeEntry {
         let fields = [
             (0, self.size.to_le_bytes()),
             (8, self.mtime.to_le_bytes()),
-            (16, (u64::from(self.mode) | u64::from(self.flags) << 32).to_le_bytes()),
+            (
+                16,
+                (u64::from(self.mode) | u64::from(self.flags) << 32).to_le_bytes(),
+            ),
         ];
         for (offset, bytes) in fields {
             if let Some(slot) = rest.get_mut(offset..offset + 8) {
