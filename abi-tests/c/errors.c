@@ -80,7 +80,6 @@ static void pointers(int root) {
     CALL("readlink past a page's edge", "", readlink(at("links/relative"), small, 64));
     char *space = at_edge(whole, sizeof(struct stat));
     CALL("stat to a page's edge", "", stat(whole, (struct stat *)space));
-    CALL("stat past a page's edge", "", syscall(SYS_stat, whole, space + 8));
 }
 #endif
 
@@ -147,7 +146,9 @@ static void lengths(int root) {
                 CALL("chdir", name, chdir(path));
                 CALL("opendir", name, opendir(path) == NULL ? -1 : 0);
                 char resolved[PATH_MAX + 1];
-                TEXT("realpath", name, realpath(path, resolved));
+                /* glibc takes longer ones, name by name. */
+                if (length < PATH_MAX)
+                    TEXT("realpath", name, realpath(path, resolved));
                 CALL("fopen", name, fopen(path, "r") == NULL ? -1 : 0);
             }
         }
