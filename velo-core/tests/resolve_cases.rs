@@ -8,7 +8,8 @@ use resolve_support::model::{ModelKernel, Who};
 use resolve_support::plant::with_view;
 use resolve_support::world::World;
 use velo_core::resolve::{
-    Base, Canonical, Identity, Options, PathBuffer, Resolution, View, resolve, resolve_canonical,
+    Base, Canonical, Identity, Options, PathBuffer, Quick, Resolution, View, resolve,
+    resolve_canonical,
 };
 
 const EXACT: Options = Options {
@@ -586,6 +587,53 @@ fn a_loop_with_long_names_is_a_loop() {
             let words = asker.ask(Base::Cwd(b"/"), path, EXACT);
             assert!(words.starts_with("errno 40 "), "{path}: {words}");
         }
+    });
+}
+
+#[test]
+fn slashes_too_many_are_one() {
+    // Random worlds found: `..//x` in a target passed for `/x`, and `//x` just below
+    // a mount was absent to the quick answer.
+    let world = World::by_hand(
+        &["/o"],
+        false,
+        &[
+            ("/o/a/m/up -> ../..//x", 0o777),
+            ("/o/a/m/over -> ..//..//..//o//x", 0o777),
+            ("/o/x", 0o644),
+        ],
+    );
+    in_world(world, ROOT, |asker| {
+        asker.expect(
+            Options::FOLLOW,
+            &[
+                ("/o/a/m/up", "found /o/x"),
+                ("/o/a/m/over", "found /o/x"),
+                ("/o//x", "found /o/x"),
+            ],
+        );
+        for path in ["/o//x", "/o/a//m", "/o/./y", "/o/.."] {
+            assert_eq!(
+                asker.view.quick(path.as_bytes(), true),
+                Quick::Unknown,
+                "{path}"
+            );
+        }
+        assert_eq!(asker.view.quick(b"/o/y", true), Quick::Absent);
+        assert_eq!(asker.view.quick(b"/o/a/y", true), Quick::Absent);
+    });
+}
+
+#[test]
+fn a_base_without_a_path_is_not_the_root() {
+    // The fuzzer found: joined with the path, an empty base looked like `/`.
+    let world = World::by_hand(&["/"], false, &[("/x", 0o644)]);
+    in_world(world, ROOT, |asker| {
+        asker.expect_at(
+            Base::Cwd(b""),
+            Options::FOLLOW,
+            &[("x", "outside"), ("y/", "outside")],
+        );
     });
 }
 

@@ -14,7 +14,7 @@ use resolve_support::model::{ENOENT, Final, Id, Kind, Meaning, ModelKernel, Who}
 use resolve_support::plant::with_view;
 use resolve_support::world::{Query, Spec, World, people, query, spec};
 use std::collections::HashMap;
-use velo_core::resolve::{Base, Identity, Options, PathBuffer, Resolution, View, resolve};
+use velo_core::resolve::{Base, Identity, Options, PathBuffer, Quick, Resolution, View, resolve};
 
 /// A question, spelled out.
 struct Asked<'w> {
@@ -127,6 +127,19 @@ impl Court<'_> {
                 .any(|name| matches!(name, b"." | b".."));
         if plain && calls > 0 && !self.touches_mount(&asked.path) {
             return Err("asked the kernel about a plain outside path".into());
+        }
+        if asked.path.starts_with(b"/") {
+            let quick = self.view.quick(&asked.path, asked.last == Final::Follow);
+            let agrees = match quick {
+                Quick::Found { mount, index } => expected == Meaning::Found(self.id(mount, index)),
+                Quick::Absent => {
+                    matches!(expected, Meaning::Absent { .. } | Meaning::Fails(ENOENT))
+                }
+                Quick::Unknown => true,
+            };
+            if !agrees {
+                return Err(format!("expected {expected:?}, got {quick:?} quickly"));
+            }
         }
         // The same path, spelled so that the quick way declines.
         let mut odd = if asked.path.starts_with(b"/") {

@@ -70,28 +70,35 @@ impl<'r> Line<'r> {
             .bytes
             .get_mut(self.len..end)
             .ok_or(Errno::ENAMETOOLONG)?;
-        // SAFETY: `MaybeUninit<u8>` has the layout of `u8`, and what is written
-        // through the pointer is initialised.
-        unsafe { &mut *(core::ptr::from_mut(slot) as *mut [u8]) }.copy_from_slice(text);
+        copy(slot, text);
         self.len = end;
         Ok(())
     }
 
-    /// Appends what `write` writes to the free memory, whose length it returns;
-    /// ENAMETOOLONG if it returns none or too much.
-    pub(super) fn push_with(
+    /// Appends `pieces`, the last one first, which are `bytes` together;
+    /// ENAMETOOLONG, and nothing appended, if they are not or do not fit.
+    pub(super) fn push_backwards<'p>(
         &mut self,
-        write: impl FnOnce(&mut [u8]) -> Option<usize>,
+        bytes: usize,
+        pieces: impl Iterator<Item = &'p [u8]>,
     ) -> Result<(), Errno> {
-        let room = filled(self.bytes.get_mut(self.len..).unwrap_or_default());
-        let room_bytes = room.len();
-        match write(room) {
-            Some(bytes) if bytes < room_bytes => {
-                self.len += bytes;
-                Ok(())
-            }
-            _ => Err(Errno::ENAMETOOLONG),
+        let end = self.len.saturating_add(bytes);
+        if end >= PATH_MAX_BYTES {
+            return Err(Errno::ENAMETOOLONG);
         }
+        let mut at = end;
+        for piece in pieces {
+            let start = at.checked_sub(piece.len()).ok_or(Errno::ENAMETOOLONG)?;
+            let slot = self.bytes.get_mut(start..at).ok_or(Errno::ENAMETOOLONG)?;
+            copy(slot, piece);
+            at = start;
+        }
+        if at != self.len {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        // From the old length to `end`, every byte was written just now.
+        self.len = end;
+        Ok(())
     }
 
     /// Appends a slash and `name`.
@@ -202,6 +209,14 @@ impl<'r> LinkTexts<'r> {
             }
         }
     }
+}
+
+/// Writes `text` to `slot`, which is as long.
+#[inline(always)]
+fn copy(slot: &mut [MaybeUninit<u8>], text: &[u8]) {
+    // SAFETY: `MaybeUninit<u8>` has the layout of `u8`, and the only write through
+    // this slice makes all of it initialised.
+    unsafe { &mut *(core::ptr::from_mut(slot) as *mut [u8]) }.copy_from_slice(text);
 }
 
 /// `room`, cleared, as plain bytes.

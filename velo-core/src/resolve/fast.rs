@@ -9,7 +9,8 @@
 //! Bounded: each look takes a fixed number of hashes at most, and links are counted.
 
 use super::buffer::Line;
-use super::lexical::{Shape, shape_of_target};
+use super::lexical::{Shape, shape};
+use super::tree::Kind;
 use super::view::Mount;
 use super::{LINKS_MAX, NAME_MAX_BYTES, Options, Outside, PathBuffer, Question, Resolution};
 use crate::errno::Errno;
@@ -29,6 +30,8 @@ enum Look {
         name_bytes: u32,
     },
     Fails(Errno),
+    /// In no mount, and no doubt about it.
+    Outside,
     /// The path up to `end` is symlink `index`, to be followed; nothing on the way
     /// to it asks for permission.
     Link {
@@ -53,31 +56,29 @@ struct Place<'p> {
 }
 
 impl<'r> Question<'r, '_> {
-    /// Answers for `text`, the question's normal absolute path but for a trailing
-    /// `slash`, of which `rest` lies below the root of `mount`.
+    /// Answers for the question's path, which is absolute and, taken by its bytes,
+    /// has `rest` below the root of `mount`.
     #[inline(never)]
     pub(super) fn look_absolute(
         &self,
-        text: &'r [u8],
-        slash: bool,
-        (mount, rest): (usize, &'r [u8]),
+        mount: usize,
+        rest: &'r [u8],
         outside: &mut dyn Outside,
         scratch: &'r mut PathBuffer,
     ) -> Result<Resolution<'r>, Errno> {
-        let place = Place {
-            path: text,
+        let (place, look) = self.look_as_spelled(Place {
+            path: self.path,
             mount,
             rest,
-            slash,
-        };
-        let look = self.look(place);
-        if let Some(answer) = self.answer(look, mount, text, slash) {
+            slash: false,
+        });
+        if let Some(answer) = self.answer(look, place.mount, place.path, place.slash) {
             return answer;
         }
         if let Look::Link { index, end } = look {
             let (mut line, _) = scratch.parts();
-            if line.push(text).is_ok()
-                && let Some(answer) = self.chase(line, mount, index, end, text, slash)
+            if line.push(place.path).is_ok()
+                && let Some(answer) = self.chase(line, mount, index, end, place.path, place.slash)
             {
                 return answer;
             }
@@ -85,63 +86,142 @@ impl<'r> Question<'r, '_> {
         self.walk(outside, scratch)
     }
 
-    /// Answers for `text`, the question's normal relative path but for a trailing
-    /// `slash`, seen from `directory`, which is absolute and canonical.
+    /// Answers for the question's path, which is relative, seen from `directory`,
+    /// which is absolute and canonical.
     #[inline(never)]
-    pub(super) fn look_relative(
+    pub(super) fn look_from_path(
         &self,
         directory: &[u8],
-        text: &'r [u8],
-        slash: bool,
         outside: &mut dyn Outside,
         scratch: &'r mut PathBuffer,
     ) -> Result<Resolution<'r>, Errno> {
         let (mut line, _) = scratch.parts();
-        let directory = directory.strip_suffix(b"/").unwrap_or(directory);
-        if line.push(directory).is_err() || line.push_name(text).is_err() {
-            return self.walk(outside, scratch);
-        }
-        let path = line.as_bytes();
-        let Some((mount, rest)) = self.view.mount_of_prefix(path) else {
-            return if self.options.exact {
-                self.walk(outside, scratch)
-            } else {
-                Ok(Resolution::Outside)
-            };
-        };
-        let look = self.look(Place {
-            path,
-            mount,
-            rest,
-            slash,
-        });
-        if let Some(answer) = self.answer(look, mount, text, slash) {
-            return answer;
-        }
-        if let Look::Link { index, end } = look
-            && let Some(answer) = self.chase(line, mount, index, end, text, slash)
+        if directory.first() == Some(&b'/')
+            && line
+                .push(directory.strip_suffix(b"/").unwrap_or(directory))
+                .is_ok()
+            && line.push_name(self.path).is_ok()
         {
-            return answer;
+            let (mount, slash, look) = self.look_at(line.as_bytes());
+            let tail = self.tail(slash);
+            if let Some(answer) = self.answer(look, mount, tail, slash) {
+                return answer;
+            }
+            if let Look::Link { index, end } = look {
+                line.truncate(line.len() - usize::from(slash));
+                if let Some(answer) = self.chase(line, mount, index, end, tail, slash) {
+                    return answer;
+                }
+            }
         }
         self.walk(outside, scratch)
     }
 
-    /// Answers for `name`, the question's path but for a trailing `slash`, in the
-    /// served directory `dir`. One name is found faster among its siblings than by
-    /// the hash of a path that would have to be put together first.
+    /// As [`Self::look_from_path`], from served directory `dir`.
     #[inline(never)]
-    pub(super) fn look_in(
+    pub(super) fn look_from_entry(
         &self,
         number: usize,
         dir: u32,
-        name: &'r [u8],
-        slash: bool,
         outside: &mut dyn Outside,
         scratch: &'r mut PathBuffer,
     ) -> Result<Resolution<'r>, Errno> {
+        let (mut line, _) = scratch.parts();
+        if let Some(mount) = self.view.mount(number)
+            && mount.push_path(dir, &mut line).is_ok()
+            && line.push_name(self.path).is_ok()
+        {
+            let (mount, slash, look) = self.look_at(line.as_bytes());
+            let tail = self.tail(slash);
+            if let Some(answer) = self.answer(look, mount, tail, slash) {
+                return answer;
+            }
+            if let Look::Link { index, end } = look {
+                line.truncate(line.len() - usize::from(slash));
+                if let Some(answer) = self.chase(line, mount, index, end, tail, slash) {
+                    return answer;
+                }
+            }
+        }
+        self.walk(outside, scratch)
+    }
+
+    /// The question's path without the slash at its end, if it has one.
+    #[inline]
+    fn tail(&self, slash: bool) -> &'r [u8] {
+        let end = self.path.len() - usize::from(slash);
+        self.path.get(..end).unwrap_or_default()
+    }
+
+    /// Looks at an absolute path, however it is spelled: the mount that it lies in,
+    /// whether it ends in a slash, and what was found.
+    #[inline(always)]
+    fn look_at(&self, path: &[u8]) -> (usize, bool, Look) {
+        if let Some((mount, rest)) = self.view.mount_of_prefix(path) {
+            let (place, look) = self.look_as_spelled(Place {
+                path,
+                mount,
+                rest,
+                slash: false,
+            });
+            return (mount, place.slash, look);
+        }
+        match shape(path) {
+            Shape::Normal { .. } if !self.options.exact => (0, false, Look::Outside),
+            _ => (0, false, Look::Decline),
+        }
+    }
+
+    /// Looks at a path that may be spelled in any way. What a lookup finds was
+    /// compared name by name, so only what is not found needs a look at its spelling.
+    #[inline(always)]
+    fn look_as_spelled<'p>(&self, place: Place<'p>) -> (Place<'p>, Look) {
+        let Some(mount) = self.view.mount(place.mount) else {
+            return (place, Look::Decline);
+        };
+        if let Some(index) = mount.find(place.rest) {
+            return (place, self.judge_found(mount, index, place));
+        }
+        self.look_again(mount, place)
+    }
+
+    /// As [`Self::look_as_spelled`], after the first lookup found nothing.
+    #[inline(never)]
+    fn look_again<'p>(&self, mount: &Mount<'_>, place: Place<'p>) -> (Place<'p>, Look) {
+        match shape(place.path) {
+            Shape::Normal { slash: false, .. } => (place, self.look_above(mount, place)),
+            Shape::Normal { end, slash: true } => {
+                let rest_end = place.rest.len().saturating_sub(1);
+                let place = Place {
+                    path: place.path.get(..end).unwrap_or_default(),
+                    rest: place.rest.get(..rest_end).unwrap_or_default(),
+                    slash: true,
+                    ..place
+                };
+                (place, self.look(place))
+            }
+            Shape::Irregular => (place, Look::Decline),
+        }
+    }
+
+    /// Answers for the question's path, which has no slash but one at its end, in
+    /// served directory `dir`. One name is found faster among its siblings than by
+    /// the hash of a path that would have to be put together first. Not for nested
+    /// mounts: a sibling may be one.
+    #[inline(never)]
+    pub(super) fn look_for_name(
+        &self,
+        number: usize,
+        dir: u32,
+        outside: &mut dyn Outside,
+        scratch: &'r mut PathBuffer,
+    ) -> Result<Resolution<'r>, Errno> {
+        let slash = self.path.ends_with(b"/");
+        let name = self.tail(slash);
         let look = match self.view.mount(number) {
-            Some(mount) if !self.view.nested() => self.look_for_child(mount, dir, name, slash),
-            _ => Look::Decline,
+            Some(_) if matches!(name, b"" | b"." | b"..") => Look::Decline,
+            Some(mount) => self.look_for_child(mount, dir, name, slash),
+            None => Look::Decline,
         };
         match self.answer(look, number, name, slash) {
             Some(answer) => answer,
@@ -169,15 +249,15 @@ impl<'r> Question<'r, '_> {
                 name_bytes: name.len() as u32,
             };
         };
-        self.judge(mount, index, name.len(), slash)
+        match mount.kind(index) {
+            Some(kind) => self.judge(kind, index, name.len(), slash),
+            None => Look::Decline,
+        }
     }
 
     /// What it means to have found `index` at a path of `path_bytes`.
     #[inline]
-    fn judge(&self, mount: &Mount<'_>, index: u32, path_bytes: usize, slash: bool) -> Look {
-        let Some(kind) = mount.kind(index) else {
-            return Look::Decline;
-        };
+    fn judge(&self, kind: Kind, index: u32, path_bytes: usize, slash: bool) -> Look {
         let Options {
             follow_final,
             names_entry,
@@ -215,6 +295,7 @@ impl<'r> Question<'r, '_> {
                 }))
             }
             Look::Fails(errno) => Some(Err(errno)),
+            Look::Outside => Some(Ok(Resolution::Outside)),
             Look::Link { .. } | Look::Decline => None,
         }
     }
@@ -225,12 +306,18 @@ impl<'r> Question<'r, '_> {
         let Some(mount) = self.view.mount(place.mount) else {
             return Look::Decline;
         };
-        let Some(index) = mount.find(place.rest) else {
-            return self.look_above(mount, place);
-        };
+        match mount.find(place.rest) {
+            Some(index) => self.judge_found(mount, index, place),
+            None => self.look_above(mount, place),
+        }
+    }
+
+    /// What it means that `index` stands at `place`.
+    #[inline]
+    fn judge_found(&self, mount: &Mount<'_>, index: u32, place: Place<'_>) -> Look {
         match mount.kind(index) {
             Some(kind) if kind.is_public() || self.credentials.overrides() => {
-                self.judge(mount, index, place.path.len(), place.slash)
+                self.judge(kind, index, place.path.len(), place.slash)
             }
             _ => Look::Decline,
         }
@@ -296,7 +383,7 @@ impl<'r> Question<'r, '_> {
             let Shape::Normal {
                 end: text_bytes,
                 slash: text_slash,
-            } = shape_of_target(text)
+            } = shape(text)
             else {
                 return None;
             };
@@ -356,6 +443,10 @@ fn splice<'r>(path: &[u8], top: usize, target: &'r [u8]) -> Option<(usize, &'r [
         }
         slash = slash_before(slash)?;
         text = rest;
+    }
+    if text.first() == Some(&b'/') {
+        // `..//x`: the second slash would pass for the root.
+        return None;
     }
     Some((slash + 1, text))
 }

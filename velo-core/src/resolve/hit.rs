@@ -31,6 +31,9 @@ impl View<'_> {
         let Some((number, relative)) = self.mount_of_prefix(path) else {
             return Quick::Unknown;
         };
+        if path.len() >= PATH_MAX_BYTES {
+            return Quick::Unknown;
+        }
         let Some(mount) = self.mount(number) else {
             return Quick::Unknown;
         };
@@ -48,13 +51,15 @@ impl View<'_> {
             return Quick::Unknown;
         }
         // Missing: certain if the directory is there and the name is one.
-        let Some(slash) = relative.iter().rposition(|byte| *byte == b'/') else {
-            return Quick::Unknown;
+        let (directory, name) = match relative.iter().rposition(|byte| *byte == b'/') {
+            Some(slash) => relative.split_at(slash + 1),
+            None => (&[][..], relative),
         };
-        let (directory, name) = relative.split_at(slash);
-        let is_name = !matches!(name, b"/" | b"/." | b"/..")
-            && name.len() <= NAME_MAX_BYTES + 1
-            && path.len() < PATH_MAX_BYTES;
+        let directory = directory.strip_suffix(b"/").unwrap_or_default();
+        // A slash too many before the only name leaves no trace in the directory.
+        let is_name = !matches!(name, b"" | b"." | b"..")
+            && name.len() <= NAME_MAX_BYTES
+            && !relative.starts_with(b"/");
         let parent = manifest.lookup(mount.root(), directory);
         let parent = parent.and_then(|index| manifest.vnode(index));
         if is_name && parent.is_some_and(|parent| parent.has(flag::DIR | flag::PUBLIC)) {

@@ -19,9 +19,7 @@ pub(super) enum Shape {
 }
 
 /// Looks for `//`, `/./`, `/../` and a trailing slash in one pass, 16 bytes at a time.
-///
-/// Inlined where every call passes; elsewhere [`shape_of_target`] will do.
-#[inline(always)]
+#[inline]
 pub(super) fn shape(path: &[u8]) -> Shape {
     // A relative path begins as if a slash stood before it.
     let mut after_slash = u32::from(path.first() != Some(&b'/'));
@@ -51,12 +49,6 @@ pub(super) fn shape(path: &[u8]) -> Shape {
             slash: false,
         },
     }
-}
-
-/// As [`shape`], where an inlined copy does not pay.
-#[inline(never)]
-pub(super) fn shape_of_target(target: &[u8]) -> Shape {
-    shape(target)
 }
 
 /// `tail`, the last 1 to 15 bytes of `path`, with zeros after them. Reads whole

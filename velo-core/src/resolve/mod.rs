@@ -171,25 +171,27 @@ pub fn resolve<'r>(
         options,
         credentials,
     };
-    if let Shape::Normal { end, slash } = shape(path)
-        && let Some(text) = path.get(..end)
-    {
-        match (path.first(), base) {
-            (Some(b'/'), _) => match view.mount_of_prefix(text) {
-                Some(found) => {
-                    return question.look_absolute(text, slash, found, outside, scratch);
-                }
-                None if !options.exact => return Ok(Resolution::Outside),
-                None => {}
-            },
-            (Some(_), Base::Cwd(directory) | Base::Dir(directory)) => {
-                return question.look_relative(directory, text, slash, outside, scratch);
+    match (path.first(), base) {
+        (Some(b'/'), _) => {
+            if let Some((mount, rest)) = view.mount_of_prefix(path) {
+                return question.look_absolute(mount, rest, outside, scratch);
             }
-            (Some(_), Base::Entry { mount, index }) if !text.contains(&b'/') => {
-                return question.look_in(mount, index, text, slash, outside, scratch);
+            if !options.exact && shape(path) != Shape::Irregular {
+                return Ok(Resolution::Outside);
             }
-            _ => {}
         }
+        (Some(_), Base::Cwd(directory) | Base::Dir(directory)) => {
+            return question.look_from_path(directory, outside, scratch);
+        }
+        (Some(_), Base::Entry { mount, index }) => {
+            let name = path.strip_suffix(b"/").unwrap_or(path);
+            return if view.nested() || name.contains(&b'/') {
+                question.look_from_entry(mount, index, outside, scratch)
+            } else {
+                question.look_for_name(mount, index, outside, scratch)
+            };
+        }
+        (None, _) => {}
     }
     question.walk(outside, scratch)
 }

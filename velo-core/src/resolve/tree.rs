@@ -1,11 +1,13 @@
-//! How the resolver reads a served tree: five questions to the base manifest.
+//! How the resolver reads a served tree: a few questions to the base manifest.
 //!
 //! This is the delta layer's place: it will answer here first, and neither `fast`
 //! nor `walk` will know. Nothing in the resolver reads a manifest elsewhere, save
-//! for the checks and the path arithmetic of `view`.
+//! for the checks and the path arithmetic of `view`, and the quick answers of `hit`.
 
+use super::buffer::Line;
 use super::credentials::{Credentials, EXECUTE, may_access};
 use super::view::Mount;
+use crate::errno::Errno;
 use crate::vnode::flag;
 
 /// What one directory entry is.
@@ -34,8 +36,8 @@ impl Kind {
 }
 
 impl<'a> Mount<'a> {
-    /// The entry at `path`, relative to the root and lexically normal, no symlink
-    /// on the way: one hash, one look.
+    /// The entry whose path below the root is exactly `path`, so that it is lexically
+    /// normal and has no symlink on the way: one hash, one look.
     #[inline]
     pub(super) fn find(&self, path: &[u8]) -> Option<u32> {
         self.manifest().lookup(self.root(), path)
@@ -55,6 +57,23 @@ impl<'a> Mount<'a> {
         } else {
             self.manifest().parent(index)
         }
+    }
+
+    /// Appends the canonical path of `index` to `line`.
+    pub(super) fn push_path(&self, index: u32, line: &mut Line<'_>) -> Result<(), Errno> {
+        self.kind(index).ok_or(Errno::EIO)?;
+        line.push(self.path())?;
+        let bytes = self.names_up(index).map(|name| 1 + name.len()).sum();
+        let pieces = self.names_up(index).flat_map(|name| [name, b"/"]);
+        line.push_backwards(bytes, pieces)
+    }
+
+    /// The names from `index` up to the root, which has none. Ends, because parents
+    /// have lower numbers than what they hold.
+    fn names_up(&self, index: u32) -> impl Iterator<Item = &'a [u8]> + '_ {
+        core::iter::successors(Some(index), |&index| self.parent(index))
+            .take_while(|&index| index != self.top())
+            .map(|index| self.manifest().name(index).unwrap_or_default())
     }
 
     /// What `index` is; `None` if there is no such entry.

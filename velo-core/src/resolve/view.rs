@@ -9,7 +9,7 @@
 //! A mount's path has to be *canonical* in the kernel's eyes as well: its
 //! ancestors outside every mount are taken for real directories, never symlinks.
 
-use super::lexical::{Shape, shape_of_target};
+use super::lexical::{Shape, shape};
 use crate::manifest::Manifest;
 use core::fmt;
 
@@ -32,7 +32,7 @@ impl<'a> Mount<'a> {
         let Some(b'/') = path.first() else {
             return Err(ViewError::PathNotNormal);
         };
-        let Shape::Normal { end, .. } = shape_of_target(path) else {
+        let Shape::Normal { end, .. } = shape(path) else {
             return Err(ViewError::PathNotNormal);
         };
         if end >= super::PATH_MAX_BYTES {

@@ -134,18 +134,14 @@ impl<'r, 'c> Walk<'r, 'c> {
         match base {
             _ if path.first() == Some(&b'/') => return self.start_absolute(path).map(|()| None),
             Base::Entry { mount, index } => {
-                if path.is_empty() {
+                let stood = self.stand_on(mount, index);
+                if path.is_empty() && stood != Err(Errno::EIO) {
                     return Ok(Some(End::Found { mount, index }));
                 }
-                self.stand_on(mount, index)?;
+                stood?;
                 if self.view.nested() {
-                    let view = self.view;
-                    self.at.push_with(|room| {
-                        view.canonical_path(mount, index, room).map(<[u8]>::len)
-                    })?;
-                    if self.at.as_bytes() == b"/" {
-                        self.at.truncate(0);
-                    }
+                    let mount = self.view.mount(mount).ok_or(Errno::EIO)?;
+                    mount.push_path(index, &mut self.at)?;
                 }
             }
             Base::Cwd(directory) | Base::Dir(directory) => {

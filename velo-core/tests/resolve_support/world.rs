@@ -333,8 +333,8 @@ impl World {
             match token {
                 0..=19 => path.extend_from_slice(NAMES[usize::from(token % 8)].as_bytes()),
                 20..=30 => path.extend_from_slice(b".."),
-                31..=34 => path.push(b'.'),
-                35 => {}
+                31..=33 => path.push(b'.'),
+                34 | 35 => {}
                 36 => path.extend_from_slice(&[b'L'; 255]),
                 37 => path.extend_from_slice(&[b'L'; 256]),
                 38 => path.extend_from_slice(b"..."),
