@@ -110,6 +110,11 @@ pub unsafe fn publish(world: Option<World>) {
     STATE.store(state, Release);
 }
 
+/// Ends serving: from now on every path is the kernel's.
+pub fn retire() {
+    STATE.store(INERT, Release);
+}
+
 impl World {
     /// Where the mount's physical files stand.
     #[inline]

@@ -138,8 +138,8 @@ pub unsafe extern "C" fn fchdir(descriptor: c_int) -> c_int {
     })
 }
 
-/// A new root makes every absolute path mean something else; nothing served can be
-/// reached any more but through directories that are open.
+/// A new root makes every absolute path mean something else, so nothing is served any
+/// more; the kernel's own root changes nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn chroot(path: *const c_char) -> c_int {
     let Some(real) = next::chroot() else {
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn chroot(path: *const c_char) -> c_int {
     };
     let mut scratch = PathBuffer::new();
     // SAFETY: see the module above.
-    unsafe {
+    let answer = unsafe {
         match locate(nr::AT_FDCWD, path, Options::FOLLOW, &mut scratch) {
             Where::Served(world, entry) => match served::view_path(world, entry) {
                 Ok(physical) => real(physical.as_ptr()),
@@ -158,7 +158,13 @@ pub unsafe extern "C" fn chroot(path: *const c_char) -> c_int {
             Where::Absent { .. } => errno::fail(Errno::ENOENT),
             Where::Kernel => real(path),
         }
+    };
+    // SAFETY: the caller's C string, which was resolved.
+    let text = unsafe { crate::locate::bytes(path) }.unwrap_or(b"/");
+    if answer == 0 && text.iter().any(|byte| *byte != b'/') {
+        world::retire();
     }
+    answer
 }
 
 /// The virtual path of the working directory, if it is served.
