@@ -20,6 +20,7 @@ mod filesystem;
 mod link;
 mod loader;
 mod open;
+mod scandir;
 mod spawn;
 mod stat;
 mod stdio;
