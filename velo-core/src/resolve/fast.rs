@@ -53,6 +53,8 @@ struct Place<'p> {
     rest: &'p [u8],
     /// Whether a slash follows.
     slash: bool,
+    /// Bytes of the directory that it is seen from, which has to exist itself.
+    base_bytes: usize,
 }
 
 impl<'r> Question<'r, '_> {
@@ -71,6 +73,7 @@ impl<'r> Question<'r, '_> {
             mount,
             rest,
             slash: false,
+            base_bytes: 0,
         });
         if let Some(answer) = self.answer(look, place.mount, place.path, place.slash) {
             return answer;
@@ -102,7 +105,8 @@ impl<'r> Question<'r, '_> {
                 .is_ok()
             && line.push_name(self.path).is_ok()
         {
-            let (mount, slash, look) = self.look_at(line.as_bytes());
+            let (mount, slash, look) =
+                self.look_at(line.as_bytes(), line.len() - self.path.len() - 1);
             let tail = self.tail(slash);
             if let Some(answer) = self.answer(look, mount, tail, slash) {
                 return answer;
@@ -131,7 +135,7 @@ impl<'r> Question<'r, '_> {
             && mount.push_path(dir, &mut line).is_ok()
             && line.push_name(self.path).is_ok()
         {
-            let (mount, slash, look) = self.look_at(line.as_bytes());
+            let (mount, slash, look) = self.look_at(line.as_bytes(), 0);
             let tail = self.tail(slash);
             if let Some(answer) = self.answer(look, mount, tail, slash) {
                 return answer;
@@ -156,13 +160,14 @@ impl<'r> Question<'r, '_> {
     /// Looks at an absolute path, however it is spelled: the mount that it lies in,
     /// whether it ends in a slash, and what was found.
     #[inline(always)]
-    fn look_at(&self, path: &[u8]) -> (usize, bool, Look) {
+    fn look_at(&self, path: &[u8], base_bytes: usize) -> (usize, bool, Look) {
         if let Some((mount, rest)) = self.view.mount_of_prefix(path) {
             let (place, look) = self.look_as_spelled(Place {
                 path,
                 mount,
                 rest,
                 slash: false,
+                base_bytes,
             });
             return (mount, place.slash, look);
         }
@@ -339,11 +344,13 @@ impl<'r> Question<'r, '_> {
             let Some(kind) = mount.kind(index) else {
                 return Look::Decline;
             };
-            if !kind.is_public() && !self.credentials.overrides() {
+            let above_bytes = place.path.len() - place.rest.len() + above.len();
+            if !(kind.is_public() || self.credentials.overrides()) || above_bytes < place.base_bytes
+            {
                 return Look::Decline;
             }
             if kind.is_symlink() {
-                return link(index, place.path.len() - place.rest.len() + above.len());
+                return link(index, above_bytes);
             }
             return if !kind.is_dir() {
                 Look::Fails(Errno::ENOTDIR)
@@ -404,6 +411,7 @@ impl<'r> Question<'r, '_> {
                 mount,
                 rest,
                 slash,
+                base_bytes: 0,
             });
             let Look::Link {
                 index: next,

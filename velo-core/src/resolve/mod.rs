@@ -6,18 +6,22 @@
 //! served was involved ([`Resolution::Outside`]) and a rewritten path where the
 //! way led through a mount and out again ([`Resolution::Rewritten`]).
 //!
-//! Two ways to the same answer: `fast` hashes a normal path and asks the manifest
-//! once; `walk` goes component by component and is the truth. `fast` answers only
-//! what `walk` would answer and declines the rest. The delta layer's place is
-//! `tree`, the one file through which both read a manifest.
+//! Two ways to the same answer: `fast` hashes the path and asks the manifest once or
+//! twice; `walk` goes component by component and is the truth. `fast`, and `hit`
+//! before it, answer only what `walk` would answer and decline the rest. The delta
+//! layer's place is `tree`, through which they read a manifest.
 //!
 //! Never: allocation, recursion, a panic, a loop without a bound, a system call
 //! (but for what [`Outside`] does, on the rare ways that need it).
 //!
-//! Known limits, all at the border between a mount and the kernel's tree: links
-//! followed here are not counted by the kernel when it goes on with a rewritten
-//! path; the sysctl `fs.protected_symlinks` is not consulted; an outside symlink
-//! into a mount is seen in [`Options::exact`] mode only.
+//! Known limits, all at the border between a mount and the kernel's tree:
+//! - an outside symlink into a mount is seen in [`Options::exact`] mode only;
+//! - links followed here are not counted by the kernel when it goes on with a
+//!   rewritten path, and 8 KiB of outside link text in one resolution are ELOOP;
+//! - a mount's ancestors are public directories by definition, and so is a current
+//!   directory outside; the sysctl `fs.protected_symlinks` is not consulted;
+//! - a directory that exists only as the way to a nested mount can be walked
+//!   through, and is absent to who asks for itself.
 
 mod buffer;
 mod canonical;
