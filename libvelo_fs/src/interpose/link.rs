@@ -258,6 +258,15 @@ pub unsafe extern "C" fn realpath(path: *const c_char, out: *mut c_char) -> *mut
     match place {
         Where::Served(world, entry) => {
             count(Family::Readlink, Outcome::Served);
+            if vnode(world, entry).is_ok_and(|vnode| vnode.is_symlink()) {
+                // By way of `/proc` and a descriptor that is one: the text goes on.
+                let mut path = [0; PATH_BYTES];
+                if world.virtual_path(entry, &mut path).is_none() {
+                    return errno::fail_null(Errno::ENAMETOOLONG);
+                }
+                // SAFETY: a C string of ours, the caller's buffer.
+                return unsafe { realpath(path.as_ptr().cast(), out) };
+            }
             // SAFETY: the caller's buffer.
             unsafe { give_virtual(world, entry, out) }
         }
