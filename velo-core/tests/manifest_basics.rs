@@ -217,6 +217,23 @@ fn paths_and_roots_of_entries() {
 }
 
 #[test]
+fn long_symlink_targets_take_a_block() {
+    let mut tree = ManifestBuilder::new();
+    let root = tree.add_root(b"/", meta(0o755, 1)).unwrap();
+    for length in [59, 60] {
+        let name = format!("{length}");
+        let target = vec![b't'; length];
+        let link = tree.add_symlink(root, name.as_bytes(), meta(0o777, 0), &target);
+        link.unwrap();
+    }
+    let bytes = tree.build().unwrap();
+    let manifest = Manifest::open(&bytes).unwrap();
+    let found = ["59", "60"].map(|path| at(&manifest, 0, path));
+    assert_eq!(found.map(|data| data.blocks), [0, 8]);
+    assert_eq!(found.map(|data| data.size), [59, 60]);
+}
+
+#[test]
 fn an_exact_manifest_reports_the_source() {
     let stat = |ino| SourceStat {
         ino,
@@ -367,8 +384,9 @@ fn paths_as_long_as_the_kernel_takes_and_no_longer() {
 
     let mut tree = ManifestBuilder::new();
     let mut dir = tree.add_root(b"/r", meta(0o755, 0)).unwrap();
-    for _ in 0..16 {
-        dir = tree.add_dir(dir, &[b'd'; 255], meta(0o755, 0)).unwrap();
+    for length in [[255; 15].as_slice(), &[254]].concat() {
+        let name = vec![b'd'; length];
+        dir = tree.add_dir(dir, &name, meta(0o755, 0)).unwrap();
     }
     tree.add_file(dir, b"f", meta(0o644, 0), content(0))
         .unwrap();
@@ -376,7 +394,7 @@ fn paths_as_long_as_the_kernel_takes_and_no_longer() {
     assert!(matches!(
         found,
         Err(WriteError::PathTooLong {
-            found_bytes: 4097,
+            found_bytes: 4096,
             ..
         })
     ));

@@ -5,6 +5,7 @@
 //! the seed. Anybody can put such names into a package, so this is no matter of luck.
 #![cfg(feature = "std")]
 
+use velo_core::manifest::phf::Phf;
 use velo_core::manifest::write::{Content, ManifestBuilder, Meta};
 use velo_core::manifest::{Manifest, feature};
 
@@ -55,6 +56,9 @@ fn colliding_names_are_told_apart() {
     let manifest = Manifest::open(&bytes).unwrap();
     assert_eq!(manifest.header().feature_incompat, feature::UNSLOTTED);
     manifest.verify().unwrap();
+    let (_, start, length) = manifest.sections().next().unwrap();
+    let phf = Phf::parse(&bytes[start as usize..][..length as usize]).unwrap();
+    assert_eq!(phf.key_count(), 202, "all but 99 of the colliding names");
     for number in 0..100 {
         let found = manifest.lookup(0, &colliding(number)).unwrap();
         assert_eq!(
@@ -98,6 +102,26 @@ fn colliding_directories_hold_their_own() {
             [number as u8; 32]
         );
     }
+}
+
+/// Longer names, equal at both ends; the constant is the one for names of over 16 bytes.
+fn colliding_in_the_middle(number: u64) -> Vec<u8> {
+    let start = 0x4b33_a62e_d433_d4a3_u64.to_le_bytes();
+    [&start, format!("{number:08}").as_bytes(), b"one and same end"].concat()
+}
+
+#[test]
+fn names_that_differ_in_the_middle_only_are_told_apart() {
+    let hash = |number| Manifest::hash_rel(0, &colliding_in_the_middle(number));
+    assert_eq!(hash(1), hash(2));
+    let mut tree = ManifestBuilder::new();
+    let root = tree.add_root(b"/r", meta()).unwrap();
+    let name = colliding_in_the_middle(1);
+    tree.add_file(root, &name, meta(), content(1)).unwrap();
+    let bytes = tree.build().unwrap();
+    let manifest = Manifest::open(&bytes).unwrap();
+    assert_eq!(manifest.lookup(0, &name), Some(1));
+    assert_eq!(manifest.lookup(0, &colliding_in_the_middle(2)), None);
 }
 
 #[test]

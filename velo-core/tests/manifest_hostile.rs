@@ -9,6 +9,7 @@ use manifest_support::bytes::{
 use manifest_support::strategy::model;
 use manifest_support::{Kind, Model, Thing, source_stat};
 use proptest::prelude::*;
+use velo_core::manifest::phf::Phf;
 use velo_core::manifest::write::{Content, Meta};
 use velo_core::manifest::{EntryFault, Manifest, OpenError, Section, Time, VerifyError};
 
@@ -129,6 +130,12 @@ fn every_wrong_length_is_noticed() {
     let longer = [&good[..], &[0; 64]].concat();
     let found = Manifest::open(&longer).unwrap_err();
     assert!(found.to_string().ends_with("something was appended"));
+    let mut longer = longer;
+    let length = longer.len() as u32;
+    set_word(&mut longer, 40, length);
+    seal(&mut longer);
+    let found = Manifest::open(&longer).unwrap_err();
+    assert_eq!(found, OpenError::Table { place: 17 }, "no section is there");
 }
 
 #[test]
@@ -377,6 +384,7 @@ fn verify_names_the_section_whose_record_is_wrong() {
         ),
         (Section::Sparse, 0, 9),
         (Section::Sparse, 4, 1),
+        (Section::Sparse, 8, 4),
         (Section::Sparse, 16, 3),
         (Section::HardLinks, 0, 1),
         (Section::HardLinks, 4, 5),
@@ -537,6 +545,25 @@ fn slots_beyond_the_entries_and_padding_are_noticed() {
         }),
         "all have slots"
     );
+}
+
+#[test]
+fn a_forged_slot_makes_no_directory_a_root() {
+    let mut bytes = sample();
+    let hash = Manifest::hash_rel(2, b"x");
+    let (start, length) = section(&bytes, Section::Phf);
+    let phf = Phf::parse(&bytes[start..start + length]).unwrap();
+    let (slots, _) = section(&bytes, Section::Slots);
+    let slot = slots + phf.slot(hash) as usize * 8;
+    set_word(&mut bytes, slot, (hash >> 32) as u32);
+    set_word(&mut bytes, slot + 4, 7);
+    seal(&mut bytes);
+    let manifest = Manifest::open(&bytes).unwrap();
+    assert_eq!(
+        (manifest.name(7), manifest.parent(7)),
+        (Some(&b"x"[..]), Some(2))
+    );
+    assert_eq!(manifest.lookup(2, b"x"), None);
 }
 
 #[test]

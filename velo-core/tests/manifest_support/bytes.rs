@@ -64,11 +64,8 @@ pub fn ask_everything(bytes: &[u8]) {
     let mut path = [0; 4095];
     let count = manifest.entry_count();
     for index in (0..count).chain([count, u32::MAX]) {
-        let _ = (
-            manifest.vnode(index),
-            manifest.name(index),
-            manifest.parent(index),
-        );
+        let _ = (manifest.vnode(index), manifest.name(index));
+        assert!(manifest.parent(index).is_none_or(|parent| parent < index));
         let _ = (
             manifest.stat(index),
             manifest.ino(index),
@@ -83,16 +80,19 @@ pub fn ask_everything(bytes: &[u8]) {
             manifest.xattr(index, b"user.a"),
         );
         let root = manifest.root_of(index);
+        assert!(root.is_none_or(|root| root < manifest.root_count()));
         if let Some(length) = manifest.rel_path(index, &mut path) {
             let _ = manifest.lookup(root.unwrap_or(0), &path[..length]);
             let _ = manifest.lookup(u32::MAX, &path[..length]);
         }
         let children = manifest.children(index);
+        assert!(children.is_empty() || children.start > index && children.end <= count);
         for child in children.clone().take(3) {
             let found = manifest
                 .name(child)
                 .and_then(|name| manifest.child(index, name));
             assert!(found.is_none_or(|found| children.contains(&found)));
+            assert!(found.is_none_or(|found| manifest.parent(found) == Some(index)));
         }
         let _ = manifest.child(index, b"");
     }
