@@ -47,19 +47,18 @@ fn try_world(spec: &Spec, queries: &[Query]) -> Result<(), String> {
         let path = world.path(top, scratch.path(), &query.path);
         asked.push(spell(&world, top, query, path, &people));
     }
-    let fds: Vec<_> = asked
+    let fds: Vec<i32> = asked
         .iter()
-        .map(|asked| scratch.open(&asked.base_path))
+        .map(|asked| {
+            let base = planted[&asked.base_path].directory.as_ref();
+            base.expect("bases are directories").as_raw_fd()
+        })
         .collect();
 
     let mut truth = Vec::new();
     for person in &people {
         truth.push(as_person(person, asked.len(), |number| {
-            seen_by_kernel(
-                fds[number].as_raw_fd(),
-                &asked[number].path,
-                asked[number].last,
-            )
+            seen_by_kernel(fds[number], &asked[number].path, asked[number].last)
         })?);
     }
 
@@ -70,7 +69,7 @@ fn try_world(spec: &Spec, queries: &[Query]) -> Result<(), String> {
         }
         for (person, truth) in people.iter().zip(&truth) {
             let answers = as_person(person, asked.len(), |number| {
-                answer(view, &asked[number], fds[number].as_raw_fd(), person, false)
+                answer(view, &asked[number], fds[number], person, false)
             })?;
             for ((asked, truth), answer) in asked.iter().zip(truth).zip(&answers) {
                 let answer = match answer.served() {
@@ -78,7 +77,7 @@ fn try_world(spec: &Spec, queries: &[Query]) -> Result<(), String> {
                         let mut out = [0; 8192];
                         let path = view.canonical_path(mount, index, &mut out);
                         let path = path.expect("a found entry has a path");
-                        record_of(*planted.get(path).expect("a found entry was planted"))
+                        record_of(planted[path].identity)
                     }
                     None => *answer,
                 };

@@ -195,6 +195,14 @@ pub fn as_person(
     }
 }
 
+/// What stands at a path.
+pub struct Planted {
+    /// Device and inode number.
+    pub identity: (u64, u64),
+    /// Open, if it is a directory.
+    pub directory: Option<OwnedFd>,
+}
+
 /// A directory for one world, removed at the end.
 pub struct Scratch {
     path: PathBuf,
@@ -223,7 +231,7 @@ impl Scratch {
     /// Makes all inodes of `world` from `top` on. Modes and owners are read back
     /// into the model, because not everybody may set them. Returns what stands at
     /// each path.
-    pub fn plant(&self, world: &mut World, top: Id) -> HashMap<Vec<u8>, (u64, u64)> {
+    pub fn plant(&self, world: &mut World, top: Id) -> HashMap<Vec<u8>, Planted> {
         let paths: Vec<PathBuf> = (top..world.full.inodes.len())
             .map(|id| to_path(&world.full.path(id)))
             .collect();
@@ -238,40 +246,25 @@ impl Scratch {
             }
         }
         let mut planted = HashMap::new();
+        // From the bottom up: an ordinary user sees only what modes still allow.
         for (inode, path) in world.full.inodes[top..].iter_mut().zip(&paths).rev() {
+            let directory = inode.kind.is_dir().then(|| open(path));
             let _ = std::os::unix::fs::lchown(path, Some(inode.uid), Some(inode.gid));
             if !matches!(inode.kind, Kind::Link(_)) {
                 fs::set_permissions(path, fs::Permissions::from_mode(inode.mode)).expect("chmod");
             }
-        }
-        // From the top again: as an ordinary user one sees what one may search.
-        for (inode, path) in world.full.inodes[top..].iter_mut().zip(&paths) {
-            let Ok(meta) = fs::symlink_metadata(path) else {
-                continue;
-            };
+            let meta = fs::symlink_metadata(path).expect("it was made just now");
             (inode.uid, inode.gid, inode.mode) = (meta.uid(), meta.gid(), meta.mode() & 0o7777);
+            let identity = (meta.dev(), meta.ino());
             planted.insert(
                 path.as_os_str().as_bytes().to_vec(),
-                (meta.dev(), meta.ino()),
+                Planted {
+                    identity,
+                    directory,
+                },
             );
         }
         planted
-    }
-
-    /// A descriptor of a directory, whatever its mode.
-    pub fn open(&self, path: &[u8]) -> OwnedFd {
-        let path = CString::new(path).expect("no NUL in a path");
-        let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        // SAFETY: a NUL-terminated path; the descriptor is new and owned from here.
-        unsafe {
-            let fd = libc::open(path.as_ptr(), flags);
-            assert!(
-                fd >= 0,
-                "cannot open {path:?}: {}",
-                std::io::Error::last_os_error()
-            );
-            OwnedFd::from_raw_fd(fd)
-        }
     }
 
     /// Moves all mounts to where no path of the world leads.
@@ -305,6 +298,22 @@ fn open_up(directory: &Path) {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             open_up(&entry.path());
         }
+    }
+}
+
+/// A descriptor of a directory, whatever its mode.
+fn open(path: &Path) -> OwnedFd {
+    let path = CString::new(path.as_os_str().as_bytes()).expect("no NUL in a path");
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    // SAFETY: a NUL-terminated path; the descriptor is new and owned from here.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), flags);
+        assert!(
+            fd >= 0,
+            "cannot open {path:?}: {}",
+            std::io::Error::last_os_error()
+        );
+        OwnedFd::from_raw_fd(fd)
     }
 }
 

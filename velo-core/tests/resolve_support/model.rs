@@ -21,6 +21,12 @@ pub enum Kind {
     Implied(BTreeMap<Vec<u8>, Id>),
 }
 
+impl Kind {
+    pub fn is_dir(&self) -> bool {
+        matches!(self, Self::Dir(_) | Self::Implied(_))
+    }
+}
+
 /// One inode.
 #[derive(Clone, Debug)]
 pub struct Inode {
