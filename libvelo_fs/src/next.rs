@@ -87,6 +87,7 @@ next_functions! {
     statfs(*const c_char, *mut c_void) -> c_int;
     statvfs(*const c_char, *mut c_void) -> c_int;
     pathconf(*const c_char, c_int) -> c_long;
+    glob(*const c_char, c_int, *const c_void, *mut c_void) -> c_int;
     inotify_add_watch(c_int, *const c_char, c_uint) -> c_int;
     scandirat(c_int, *const c_char, *mut *mut *mut c_void, *const c_void, *const c_void) -> c_int;
     scandir(*const c_char, *mut *mut *mut c_void, *const c_void, *const c_void) -> c_int;

@@ -17,6 +17,7 @@ mod directory;
 mod exec;
 mod fd;
 mod filesystem;
+mod glob;
 mod link;
 mod loader;
 mod open;
