@@ -132,7 +132,6 @@ fn writing_commands_are_refused() {
         "mv numbers new",
         "config user.name x",
         "fetch .",
-        "update-index --refresh",
         "clean -fd",
         "merge side",
     ];
