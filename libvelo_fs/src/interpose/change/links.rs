@@ -3,7 +3,7 @@
 use super::{Change, EBUSY, at, changing, last_component, raw, refusal};
 use crate::locate::{Where, bytes, is_bad, locate};
 use crate::stats::{Family, Outcome, count};
-use crate::{errno, next};
+use crate::{errno, next, sys};
 use core::ffi::{c_char, c_int, c_uint};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
@@ -91,6 +91,8 @@ pub unsafe extern "C" fn linkat(
     let error = match &old_place {
         Where::Failed(error) => Some(*error),
         Where::Absent { .. } => Some(Errno::ENOENT),
+        Where::Kernel if mount_of(&new_place).is_some() => kernel_refusal(old_dirfd, old, false)
+            .or_else(|| refusal(Change::Create, new, &new_place)),
         _ => refusal(Change::Create, new, &new_place)
             .or(matches!(old_place, Where::Served(..)).then_some(Errno::EXDEV)),
     };
@@ -124,13 +126,47 @@ fn passed(dirfd: c_int, path: *const c_char, place: &Where<'_>) -> (c_int, *cons
     }
 }
 
-/// The mount that a path lies in.
+/// Stands for the directory above a mount, where its name is.
+const MOUNT_POINT: u16 = u16::MAX;
+
+/// The mount that the directory of a path's name lies in.
 fn mount_of(place: &Where<'_>) -> Option<u16> {
     match place {
-        Where::Served(_, entry) => Some(entry.mount),
+        // The name of a mount's root stands in the directory above, outside.
+        Where::Served(world, entry) => {
+            let root = world.mount(entry.mount)?.top() == entry.index;
+            Some(if root { MOUNT_POINT } else { entry.mount })
+        }
         Where::Absent { mount, .. } => Some(*mount),
         _ => None,
     }
+}
+
+/// What the kernel has against its own one of two paths: that comes before EXDEV. Of a
+/// name to be made or moved only the directory has to be there (`parent`).
+fn kernel_refusal(dirfd: c_int, path: *const c_char, parent: bool) -> Option<Errno> {
+    // SAFETY: the caller's C string.
+    let text = unsafe { bytes(path) }?;
+    let mut directory = [0u8; nr::PATH_MAX as usize];
+    let end = text
+        .iter()
+        .rposition(|byte| *byte != b'/')
+        .map_or(0, |last| last + 1);
+    let trimmed = text.get(..end)?;
+    let slash = trimmed.iter().rposition(|byte| *byte == b'/');
+    let kept = match slash {
+        _ if !parent => text,
+        Some(slash) => trimmed.get(..=slash)?,
+        None if text.starts_with(b"/") => b"/",
+        None => b".",
+    };
+    directory
+        .get_mut(..kept.len())
+        .filter(|slot| slot.len() < nr::PATH_MAX as usize)?
+        .copy_from_slice(kept);
+    const F_OK: c_int = 0;
+    // SAFETY: a C string of ours.
+    sys::result(unsafe { sys::faccessat(dirfd, directory.as_ptr().cast(), F_OK, 0) }).err()
 }
 
 /// rename(2) in all its forms.
@@ -156,6 +192,9 @@ unsafe fn renaming(
         (Where::Failed(error), _) | (_, Where::Failed(error)) => Some(*error),
         (old_place, new_place) => match (mount_of(old_place), mount_of(new_place)) {
             (None, None) => None,
+            (Some(MOUNT_POINT), None | Some(MOUNT_POINT)) | (None, Some(MOUNT_POINT)) => {
+                Some(EBUSY)
+            }
             (Some(old_mount), Some(new_mount)) if old_mount == new_mount => {
                 // SAFETY: C strings that were resolved before.
                 let ends = unsafe { [bytes(old), bytes(new)] };
@@ -168,6 +207,8 @@ unsafe fn renaming(
                     Errno::EROFS
                 })
             }
+            (Some(_), None) => Some(kernel_refusal(new_dirfd, new, true).unwrap_or(Errno::EXDEV)),
+            (None, Some(_)) => Some(kernel_refusal(old_dirfd, old, true).unwrap_or(Errno::EXDEV)),
             _ => Some(Errno::EXDEV),
         },
     };
