@@ -153,9 +153,20 @@ unsafe fn creation_refused(dirfd: c_int, path: *const c_char) -> Option<Errno> {
     if text.last() != Some(&b'/') {
         return None;
     }
+    let mut name = [0u8; nr::PATH_MAX as usize];
+    let end = text.iter().rposition(|byte| *byte != b'/')? + 1;
+    let trimmed = text.get(..end)?;
+    name.get_mut(..end)?.copy_from_slice(trimmed);
     let mut scratch = PathBuffer::new();
-    // SAFETY: passed on to the caller.
-    match unsafe { locate::locate(dirfd, path, Options::ENTRY, &mut scratch) } {
+    // SAFETY: a C string of ours, unless it fills the buffer.
+    match unsafe {
+        locate::locate(
+            dirfd,
+            name.get(..=end)?.as_ptr().cast(),
+            Options::ENTRY,
+            &mut scratch,
+        )
+    } {
         Where::Served(..) | Where::Absent { .. } => Some(Errno::EISDIR),
         Where::Failed(error) => Some(error),
         Where::Kernel | Where::KernelAt(_) => None,

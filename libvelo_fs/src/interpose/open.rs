@@ -74,6 +74,12 @@ unsafe fn open_slowly(
     options: Options,
     pass: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
+    if flags as u32 & nr::O_CREAT != 0
+        // SAFETY: passed on to the caller.
+        && let Some(error) = unsafe { super::creation_refused(dirfd, path) }
+    {
+        return super::finish(Family::Open, Err(error));
+    }
     let mut scratch = PathBuffer::new();
     // SAFETY: passed on to the caller.
     let place = unsafe { locate(dirfd, path, options, &mut scratch) };

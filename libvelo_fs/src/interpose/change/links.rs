@@ -91,8 +91,11 @@ pub unsafe extern "C" fn linkat(
     let error = match &old_place {
         Where::Failed(error) => Some(*error),
         Where::Absent { .. } => Some(Errno::ENOENT),
-        Where::Kernel if mount_of(&new_place).is_some() => kernel_refusal(old_dirfd, old, false)
-            .or_else(|| refusal(Change::Create, new, &new_place)),
+        Where::Kernel | Where::KernelAt(_) if mount_of(&new_place).is_some() => {
+            let (old_dirfd, old) = passed(old_dirfd, old, &old_place);
+            kernel_refusal(old_dirfd, old, false)
+                .or_else(|| refusal(Change::Create, new, &new_place))
+        }
         _ => refusal(Change::Create, new, &new_place)
             .or(matches!(old_place, Where::Served(..)).then_some(Errno::EXDEV)),
     };
@@ -207,8 +210,20 @@ unsafe fn renaming(
                     Errno::EROFS
                 })
             }
-            (Some(_), None) => Some(kernel_refusal(new_dirfd, new, true).unwrap_or(Errno::EXDEV)),
-            (None, Some(_)) => Some(kernel_refusal(old_dirfd, old, true).unwrap_or(Errno::EXDEV)),
+            (Some(_), None) => Some(
+                {
+                    let (new_dirfd, new) = passed(new_dirfd, new, new_place);
+                    kernel_refusal(new_dirfd, new, true)
+                }
+                .unwrap_or(Errno::EXDEV),
+            ),
+            (None, Some(_)) => Some(
+                {
+                    let (old_dirfd, old) = passed(old_dirfd, old, old_place);
+                    kernel_refusal(old_dirfd, old, true)
+                }
+                .unwrap_or(Errno::EXDEV),
+            ),
             _ => Some(Errno::EXDEV),
         },
     };
