@@ -107,7 +107,12 @@ fn colliding_directories_hold_their_own() {
 /// Longer names, equal at both ends; the constant is the one for names of over 16 bytes.
 fn colliding_in_the_middle(number: u64) -> Vec<u8> {
     let start = 0x4b33_a62e_d433_d4a3_u64.to_le_bytes();
-    [&start, format!("{number:08}").as_bytes(), b"one and same end"].concat()
+    [
+        &start,
+        format!("{number:08}").as_bytes(),
+        b"one and same end",
+    ]
+    .concat()
 }
 
 #[test]
