@@ -17,9 +17,6 @@ const MODES: c_int = 7;
 fn check(world: &World, entry: Entry, mode: c_int, user: &User) -> Result<c_int, Errno> {
     let wanted = mode as u32;
     let vnode = vnode(world, entry)?;
-    if vnode.is_symlink() {
-        return Ok(0);
-    }
     let bits = vnode.mode;
     let everybody = bits >> 6 & bits >> 3 & bits & 7;
     if everybody & wanted != wanted && !may_access(&metadata(world, entry)?, wanted, user) {
