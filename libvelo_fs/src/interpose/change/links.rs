@@ -150,6 +150,9 @@ fn mount_of(place: &Where<'_>) -> Option<u16> {
 fn kernel_refusal(dirfd: c_int, path: *const c_char, parent: bool) -> Option<Errno> {
     // SAFETY: the caller's C string.
     let text = unsafe { bytes(path) }?;
+    if text.is_empty() {
+        return Some(Errno::ENOENT);
+    }
     let mut directory = [0u8; nr::PATH_MAX as usize];
     let end = text
         .iter()

@@ -56,6 +56,8 @@ fn refusal(change: Change, path: *const c_char, place: &Where<'_>) -> Option<Err
     // SAFETY: the caller's C string, which was resolved before.
     let last = last_component(unsafe { bytes(path) }.unwrap_or(b""));
     Some(match (change, place) {
+        // The way out of a mount ends in a rewritten path, which has no dots.
+        (Change::Rmdir, Where::KernelAt(_)) if last == b".." => ENOTEMPTY,
         (_, Where::Kernel | Where::KernelAt(_)) => return None,
         // The read-only mount is seen before the name is looked up.
         (Change::Unlink | Change::Rmdir, Where::Failed(Errno::ENAMETOOLONG))
