@@ -9,7 +9,7 @@
 //! Bounded: each look takes a fixed number of hashes at most, and links are counted.
 
 use super::buffer::Line;
-use super::lexical::{Shape, shape};
+use super::lexical::{Shape, last_slash, shape};
 use super::tree::Kind;
 use super::view::Mount;
 use super::{LINKS_MAX, NAME_MAX_BYTES, Options, Outside, PathBuffer, Question, Resolution};
@@ -68,13 +68,14 @@ impl<'r> Question<'r, '_> {
         outside: &mut dyn Outside,
         scratch: &'r mut PathBuffer,
     ) -> Result<Resolution<'r>, Errno> {
-        let (place, look) = self.look_as_spelled(Place {
+        let mut place = Place {
             path: self.path,
             mount,
             rest,
             slash: false,
             base_bytes: 0,
-        });
+        };
+        let look = self.look(&mut place);
         if let Some(answer) = self.answer(look, place.mount, place.path, place.slash) {
             return answer;
         }
@@ -162,13 +163,14 @@ impl<'r> Question<'r, '_> {
     #[inline(always)]
     fn look_at(&self, path: &[u8], base_bytes: usize) -> (usize, bool, Look) {
         if let Some((mount, rest)) = self.view.mount_of_prefix(path) {
-            let (place, look) = self.look_as_spelled(Place {
+            let mut place = Place {
                 path,
                 mount,
                 rest,
                 slash: false,
                 base_bytes,
-            });
+            };
+            let look = self.look(&mut place);
             return (mount, place.slash, look);
         }
         match shape(path) {
@@ -177,35 +179,16 @@ impl<'r> Question<'r, '_> {
         }
     }
 
-    /// Looks at a path that may be spelled in any way. What a lookup finds was
-    /// compared name by name, so only what is not found needs a look at its spelling.
+    /// Looks the path up. What a lookup finds was compared name by name, so only what
+    /// is not found needs a look at its spelling; then a trailing slash is cut off.
     #[inline(always)]
-    fn look_as_spelled<'p>(&self, place: Place<'p>) -> (Place<'p>, Look) {
+    fn look(&self, place: &mut Place<'_>) -> Look {
         let Some(mount) = self.view.mount(place.mount) else {
-            return (place, Look::Decline);
+            return Look::Decline;
         };
-        if let Some(index) = mount.find(place.rest) {
-            return (place, self.judge_found(mount, index, place));
-        }
-        self.look_again(mount, place)
-    }
-
-    /// As [`Self::look_as_spelled`], after the first lookup found nothing.
-    #[inline(never)]
-    fn look_again<'p>(&self, mount: &Mount<'_>, place: Place<'p>) -> (Place<'p>, Look) {
-        match shape(place.path) {
-            Shape::Normal { slash: false, .. } => (place, self.look_above(mount, place)),
-            Shape::Normal { end, slash: true } => {
-                let rest_end = place.rest.len().saturating_sub(1);
-                let place = Place {
-                    path: place.path.get(..end).unwrap_or_default(),
-                    rest: place.rest.get(..rest_end).unwrap_or_default(),
-                    slash: true,
-                    ..place
-                };
-                (place, self.look(place))
-            }
-            Shape::Irregular => (place, Look::Decline),
+        match mount.find(place.rest) {
+            Some(index) => self.judge_found(mount, index, place),
+            None => self.look_above(mount, place),
         }
     }
 
@@ -305,70 +288,90 @@ impl<'r> Question<'r, '_> {
         }
     }
 
-    /// Looks the whole path up.
-    #[inline]
-    fn look(&self, place: Place<'_>) -> Look {
-        let Some(mount) = self.view.mount(place.mount) else {
-            return Look::Decline;
-        };
-        match mount.find(place.rest) {
-            Some(index) => self.judge_found(mount, index, place),
-            None => self.look_above(mount, place),
-        }
-    }
-
     /// What it means that `index` stands at `place`.
     #[inline]
-    fn judge_found(&self, mount: &Mount<'_>, index: u32, place: Place<'_>) -> Look {
+    fn judge_found(&self, mount: &Mount<'_>, index: u32, place: &Place<'_>) -> Look {
         match mount.kind(index) {
-            Some(kind) if kind.is_public() || self.credentials.overrides() => {
+            Some(kind) if self.is_open(kind) => {
                 self.judge(kind, index, place.path.len(), place.slash)
             }
             _ => Look::Decline,
         }
     }
 
-    /// Looks for the nearest ancestor of a path that has no entry.
+    /// Looks at the spelling of a path that has no entry; then, without a trailing
+    /// slash, for the nearest ancestor that has one.
     #[inline(never)]
-    fn look_above(&self, mount: &Mount<'_>, place: Place<'_>) -> Look {
+    fn look_above(&self, mount: &Mount<'_>, place: &mut Place<'_>) -> Look {
+        let Shape::Normal { end, slash } = shape(place.rest) else {
+            return Look::Decline;
+        };
+        // A slash too many after the mount's root looks like that of an absolute path.
+        if place.rest.first() == Some(&b'/') {
+            return Look::Decline;
+        }
+        let rest_at = place.path.len() - place.rest.len();
+        if slash {
+            place.slash = true;
+            place.path = place.path.get(..rest_at + end).unwrap_or_default();
+            place.rest = place.rest.get(..end).unwrap_or_default();
+            if let Some(index) = mount.find(place.rest) {
+                return self.judge_found(mount, index, place);
+            }
+        }
         let mut missing = place.rest;
         for _ in 0..ANCESTORS_MAX {
-            let slash = missing.iter().rposition(|&byte| byte == b'/');
+            let slash = last_slash(missing);
             let above = missing.get(..slash.unwrap_or(0)).unwrap_or_default();
-            let name_bytes = missing.len() - slash.map_or(0, |slash| slash + 1);
-            let Some(index) = mount.find(above) else {
-                // A damaged manifest may lack its root; then no round finds anything.
-                missing = above;
-                continue;
-            };
-            let Some(kind) = mount.kind(index) else {
-                return Look::Decline;
-            };
-            let above_bytes = place.path.len() - place.rest.len() + above.len();
-            if !(kind.is_public() || self.credentials.overrides()) || above_bytes < place.base_bytes
-            {
-                return Look::Decline;
-            }
-            if kind.is_symlink() {
-                return link(index, above_bytes);
-            }
-            return if !kind.is_dir() {
-                Look::Fails(Errno::ENOTDIR)
-            } else if name_bytes > NAME_MAX_BYTES {
-                Look::Fails(Errno::ENAMETOOLONG)
-            } else if missing.len() == place.rest.len() {
-                Look::Absent {
-                    parent: index,
-                    name_bytes: name_bytes as u32,
+            if let Some(index) = mount.find(above) {
+                if rest_at + above.len() < place.base_bytes {
+                    return Look::Decline;
                 }
-            } else if self.view.nested() {
-                // Another mount may stand further down.
-                Look::Decline
-            } else {
-                Look::Fails(Errno::ENOENT)
-            };
+                let name_bytes = missing.len() - slash.map_or(0, |slash| slash + 1);
+                let is_last = missing.len() == place.rest.len();
+                return match mount.kind(index) {
+                    Some(kind) if kind.is_symlink() && self.is_open(kind) => {
+                        link(index, rest_at + above.len())
+                    }
+                    Some(kind) if self.is_open(kind) => {
+                        self.judge_missing(kind, index, name_bytes, is_last)
+                    }
+                    _ => Look::Decline,
+                };
+            }
+            if above.is_empty() {
+                break;
+            }
+            missing = above;
         }
         Look::Decline
+    }
+
+    /// What it means that `parent`, of `kind`, does not have the name that follows it
+    /// in a path.
+    #[inline]
+    fn judge_missing(&self, kind: Kind, parent: u32, name_bytes: usize, is_last: bool) -> Look {
+        if !kind.is_dir() {
+            Look::Fails(Errno::ENOTDIR)
+        } else if name_bytes > NAME_MAX_BYTES {
+            Look::Fails(Errno::ENAMETOOLONG)
+        } else if is_last {
+            Look::Absent {
+                parent,
+                name_bytes: name_bytes as u32,
+            }
+        } else if self.view.nested() {
+            // Another mount may stand further down.
+            Look::Decline
+        } else {
+            Look::Fails(Errno::ENOENT)
+        }
+    }
+
+    /// Whether nothing on the way to an entry of `kind` asks for permission.
+    #[inline]
+    fn is_open(&self, kind: Kind) -> bool {
+        kind.is_public() || self.credentials.overrides()
     }
 
     /// Follows the symlink that `line` is up to `end`, and all that come after it.
@@ -406,7 +409,7 @@ impl<'r> Question<'r, '_> {
             let path = line.as_bytes();
             let (number, rest) = self.view.mount_of_prefix(path)?;
             mount = number;
-            let look = self.look(Place {
+            let look = self.look(&mut Place {
                 path,
                 mount,
                 rest,
@@ -442,7 +445,7 @@ fn splice<'r>(path: &[u8], top: usize, target: &'r [u8]) -> Option<(usize, &'r [
         return Some((0, target));
     }
     // The slash before the last component.
-    let slash_before = |end: usize| path.get(..end)?.iter().rposition(|&byte| byte == b'/');
+    let slash_before = |end: usize| last_slash(path.get(..end)?);
     let mut slash = slash_before(path.len())?;
     let mut text = target;
     while let [b'.', b'.', b'/', rest @ ..] = text {

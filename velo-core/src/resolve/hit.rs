@@ -4,6 +4,7 @@
 //! double slash, no dots, no symlink on the way. Whatever is not that plain is left
 //! to [`resolve`](super::resolve), which says the same.
 
+use super::lexical::last_slash;
 use super::{NAME_MAX_BYTES, PATH_MAX_BYTES, View};
 use crate::vnode::flag;
 
@@ -51,7 +52,7 @@ impl View<'_> {
             return Quick::Unknown;
         }
         // Missing: certain if the directory is there and the name is one.
-        let (directory, name) = match relative.iter().rposition(|byte| *byte == b'/') {
+        let (directory, name) = match last_slash(relative) {
             Some(slash) => relative.split_at(slash + 1),
             None => (&[][..], relative),
         };

@@ -51,6 +51,20 @@ pub(super) fn shape(path: &[u8]) -> Shape {
     }
 }
 
+/// Where the last slash of `text` is, looked for 16 bytes at a time.
+#[inline]
+pub(super) fn last_slash(text: &[u8]) -> Option<usize> {
+    let mut rest = text;
+    while let Some((front, block)) = rest.split_last_chunk::<16>() {
+        let (slash, _) = marks(u128::from_le_bytes(*block));
+        if slash != 0 {
+            return Some(front.len() + 31 - slash.leading_zeros() as usize);
+        }
+        rest = front;
+    }
+    rest.iter().rposition(|&byte| byte == b'/')
+}
+
 /// `tail`, the last 1 to 15 bytes of `path`, with zeros after them. Reads whole
 /// words and shifts out again what is not of the tail.
 #[inline]
@@ -187,7 +201,7 @@ impl Matched<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Shape, last_block, marks, marks_portably, shape};
+    use super::{Shape, last_block, last_slash, marks, marks_portably, shape};
 
     /// The same question, answered component by component.
     fn shape_slowly(path: &[u8]) -> Shape {
@@ -269,6 +283,18 @@ mod tests {
             expected[..tail.len()].copy_from_slice(tail);
             if !tail.is_empty() {
                 assert_eq!(last_block(path, tail).to_le_bytes(), expected, "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_slash_is_found_wherever_it_is() {
+        for length in 0..70 {
+            let mut text = vec![b'a'; length];
+            assert_eq!(last_slash(&text), None);
+            for position in 0..length {
+                text[position] = b'/';
+                assert_eq!(last_slash(&text), Some(position), "of {length}");
             }
         }
     }
