@@ -4,8 +4,8 @@
 //! which is led out of the tree by a bug changes nothing of the machine.
 //!
 //! As root by `unshare`; as another user by a user namespace that maps the user to itself.
-//! Where neither is allowed (a container without rights), [`available`] says so and the plain
-//! tree is moved to its place for the time of a command instead.
+//! Where neither is allowed (a container without rights), [`available`] says so, and nothing is
+//! compared: what is left of the tests is what they say of the served side alone.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
@@ -124,6 +124,15 @@ fn mount(
             std::ptr::null(),
         )
     })
+}
+
+/// [`available`], with a word about it if not: for tests that are nothing without.
+#[must_use]
+pub fn or_skip() -> bool {
+    if !available() {
+        eprintln!("skipped: no mount namespaces on this machine, so no plain side to compare with");
+    }
+    available()
 }
 
 /// Whether this machine lets the tests make mount namespaces.

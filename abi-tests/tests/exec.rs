@@ -136,6 +136,9 @@ fn libraries() {
 
 #[test]
 fn library_path() {
+    if !abi_tests::namespace::or_skip() {
+        return;
+    }
     let world = world("library-path", "cc");
     let unlinked = compile::build_to_scratch(
         "show",
@@ -209,6 +212,9 @@ fn other_preloads_are_kept() {
 /// Programs that serve themselves: `velo-ctl run` gives the same as the bare preload.
 #[test]
 fn run_by_velo_ctl() {
+    if !abi_tests::namespace::or_skip() {
+        return;
+    }
     let world = world("run", "cc");
     let tool = world.path("bin/tool");
     let call = Call::new(artifacts::velo_ctl())

@@ -53,6 +53,9 @@ fn closed_descriptors() {
 /// jemalloc opens files and reads links while it holds its own lock.
 #[test]
 fn jemalloc_in_both_orders() {
+    if !abi_tests::namespace::or_skip() {
+        return;
+    }
     if abi_tests::world::oracle_only() {
         return;
     }
@@ -110,6 +113,9 @@ fn address_sanitizer() {
 /// A program under a filter may not be killed for a system call that it did not make.
 #[test]
 fn seccomp_filters() {
+    if !abi_tests::namespace::or_skip() {
+        return;
+    }
     for user in [None, abi_tests::is_root().then_some(NOBODY)] {
         let call = user.into_iter().fold(
             Call::new(compile::c("seccomp")).arg(&world().at),
@@ -152,6 +158,9 @@ fn other_roots() {
 /// Many programs close every descriptor up to the limit before they start another.
 #[test]
 fn huge_descriptor_limit() {
+    if !abi_tests::namespace::or_skip() {
+        return;
+    }
     let script = "ulimit -n $(ulimit -Hn) && python3 -c 'import os, subprocess; os.closerange(3, 1 << 20); print(subprocess.check_output([\"cat\", \"plain.txt\"], close_fds=True)); print(sorted(os.listdir(\"dir\")))'";
     let call = Call::bash(script).cwd(&world().at);
     let (plain, served) = (
@@ -203,6 +212,9 @@ fn nothing_to_serve() {
 /// `VELO_STATS=1` says at exit what was served; it never disturbs the program.
 #[test]
 fn statistics() {
+    if !abi_tests::namespace::or_skip() {
+        return;
+    }
     let call = Call::bash("cat plain.txt; ls dir > /dev/null; stat missing").cwd(&world().at);
     let (plain, served) = (
         world().plain(&call),
