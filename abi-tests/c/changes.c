@@ -71,7 +71,7 @@ static void by_path(const char *rel) {
         CALL("symlink from outside", rel, symlink(path, at("links/dangling")));
     }
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) < sizeof address.sun_path) {
+    if (limits && strlen(path) < sizeof address.sun_path) {
         int socket_fd = socket(AF_UNIX, SOCK_STREAM, 0);
         strcpy(address.sun_path, path);
         CALL("bind", rel, bind(socket_fd, (struct sockaddr *)&address, sizeof address));
@@ -108,7 +108,8 @@ static void by_descriptor(const char *rel) {
         CALL("open w by proc", rel, open(proc, O_WRONLY));
         CALL("open rw trunc by proc", rel, open(proc, O_RDWR | O_TRUNC));
         CALL("chmod by proc", rel, chmod(proc, 0600));
-        CALL("truncate by proc", rel, truncate(proc, 0));
+        if (limits || way != 2)
+            CALL("truncate by proc", rel, truncate(proc, 0));
         CALL("utimensat by proc", rel, utimensat(AT_FDCWD, proc, now, 0));
         CALL("setxattr by proc", rel, setxattr(proc, "user.x", "v", 1, 0));
         CALL("linkat by proc", rel, linkat(AT_FDCWD, proc, root, "new", AT_SYMLINK_FOLLOW));
@@ -132,7 +133,8 @@ static void attributes(const char *rel) {
     CALL("getxattr small", rel, getxattr(path, "user.velo.note", out, 1));
     CALL("getxattr missing", rel, getxattr(path, "user.nothing", out, sizeof out));
     CALL("lgetxattr", rel, lgetxattr(path, "user.velo.note", out, sizeof out));
-    CALL("getxattr bad name", rel, getxattr(path, "nonsense", out, sizeof out));
+    if (limits || geteuid() == 0)
+        CALL("getxattr bad name", rel, getxattr(path, "nonsense", out, sizeof out));
     CALL("listxattr", rel, listxattr(path, out, sizeof out));
     TEXT("first name", rel, out);
     CALL("listxattr size", rel, listxattr(path, NULL, 0));
@@ -148,7 +150,8 @@ static void attributes(const char *rel) {
 
 static void temporary_names(void) {
     static const char *const PLACES[] = {"fileXXXXXX", "dir/fileXXXXXX", "missing/fileXXXXXX", "plain.txt/XXXXXX", "short"};
-    for (int number = 0; number < COUNT(PLACES); number++) {
+    /* The last is no template at all. */
+    for (int number = 0; number < COUNT(PLACES) - !limits; number++) {
         char name[PATH_MAX];
 #define FRESH (strcpy(name, at(PLACES[number])), name)
         CALL("mkstemp", PLACES[number], mkstemp(FRESH));
@@ -166,8 +169,11 @@ int main(int argc, char **argv) {
         attributes(PATHS[number]);
         if (leads_out(PATHS[number]))
             continue;
-        /* A mount point itself is busy, which nobody relies on. */
-        if (strcmp(PATHS[number], "") != 0)
+        /* A mount point itself is busy, and of a name that is too long either error is right. */
+        struct stat top, s;
+        stat(P, &top);
+        int is_root = stat(at(PATHS[number]), &s) == 0 && s.st_ino == top.st_ino;
+        if (limits || (!is_root && strstr(PATHS[number], X255 "x") == NULL))
             by_path(PATHS[number]);
         by_descriptor(PATHS[number]);
     }

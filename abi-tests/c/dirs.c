@@ -199,11 +199,15 @@ static void errors_of(const char *path) {
     fd = open(path, O_PATH);
     CALL("getdents64 of O_PATH", path, syscall(SYS_getdents64, fd, buffer, sizeof buffer));
     DIR *dir;
+#ifdef __GLIBC__ /* musl refuses */
     CALL("fdopendir of O_PATH", path, (dir = fdopendir(fd)) == NULL ? -1 : 0);
     if (dir != NULL)
         closedir(dir);
     else
         close(fd);
+#else
+    close(fd);
+#endif
     fd = open(path, O_RDONLY);
     CALL("fdopendir", path, (dir = fdopendir(fd)) == NULL ? -1 : dirfd(dir) - fd);
     if (dir != NULL) {
@@ -386,15 +390,21 @@ int main(int argc, char **argv) {
                                            "names/*", "names/.*", "names/[a-z]*", "missing/*", "{plain.txt,one,two}", "hard/*/../*",
                                            "links/loop-*", "plain.txt/*", "*/", "wide/file-000?", "names/back\\\\slash"};
     for (int number = 0; number < COUNT(PATTERNS); number++) {
+#ifndef __GLIBC__
+        if (!limits)
+            continue;
+#endif
         by_glob(PATTERNS[number], 0);
         by_glob(PATTERNS[number], GLOB_MARK | GLOB_NOCHECK);
 #ifdef __GLIBC__
         by_glob(PATTERNS[number], GLOB_BRACE | GLOB_ONLYDIR | GLOB_PERIOD);
-        by_wordexp(PATTERNS[number]);
+        if (limits)
+            by_wordexp(PATTERNS[number]);
 #endif
     }
 #ifdef __GLIBC__
-    by_walk(P);
+    if (limits)
+        by_walk(P);
 #endif
     CALL("chdir", P, chdir(P));
     by_opendir(".");

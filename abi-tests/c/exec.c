@@ -50,8 +50,11 @@ static void by_exec(const char *rel) {
     CHILD("execvp empty PATH", rel, (setenv(search, "", 1), chdir(at("bin")), execvp(name, arguments)));
 #ifdef __GLIBC__
     CHILD("execvpe", rel, (setenv(search, paths, 1), execvpe(name, arguments, bare)));
-    CHILD("execveat", rel, execveat(open_directory(P), rel, arguments, environ, 0));
-    CHILD("execveat nofollow", rel, execveat(open_directory(P), rel, arguments, environ, AT_SYMLINK_NOFOLLOW));
+    /* A script through a descriptor that closes on exec cannot be read by its interpreter. */
+    if (limits || strstr(rel, "tool") != NULL) {
+        CHILD("execveat", rel, execveat(open_directory(P), rel, arguments, environ, 0));
+        CHILD("execveat nofollow", rel, execveat(open_directory(P), rel, arguments, environ, AT_SYMLINK_NOFOLLOW));
+    }
     CHILD("execveat empty", rel, execveat(open(path, O_PATH), "", arguments, environ, AT_EMPTY_PATH));
 #endif
     CHILD("fexecve", rel, fexecve(open(path, O_RDONLY), arguments, environ));
@@ -102,7 +105,8 @@ static void by_spawn(const char *rel) {
     posix_spawn_file_actions_adddup2(&actions, 0, 8);
 #ifdef __GLIBC__
     posix_spawn_file_actions_addchdir_np(&actions, at("bin"));
-    posix_spawn_file_actions_addopen(&actions, 7, "../plain.txt", O_RDONLY, 0);
+    if (limits)
+        posix_spawn_file_actions_addopen(&actions, 7, "../plain.txt", O_RDONLY, 0);
 #endif
     error = posix_spawn(&child, path, &actions, NULL, arguments, environ);
     spawned("posix_spawn with actions", rel, error, child);
@@ -123,8 +127,11 @@ static void by_spawn(const char *rel) {
     posix_spawn_file_actions_destroy(&actions);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, at("missing"), O_RDONLY, 0);
-    error = posix_spawn(&child, path, &actions, NULL, arguments, environ);
-    spawned("posix_spawn with a missing input", rel, error, child);
+    /* Of a program that cannot run and an action that fails, either may be told. */
+    if (limits || strcmp(rel, "bin/tool") == 0) {
+        error = posix_spawn(&child, path, &actions, NULL, arguments, environ);
+        spawned("posix_spawn with a missing input", rel, error, child);
+    }
     posix_spawn_file_actions_destroy(&actions);
 }
 
@@ -150,9 +157,10 @@ int main(int argc, char **argv) {
         "bin/tool", "bin/tool-link", "bin/script", "bin/script-link", "bin/by-env", "bin/by-served", "bin/by-served-argument", "bin/nested",
         "bin/no-shebang", "bin/empty", "bin/garbage", "bin/not-executable", "bin/shebang-missing", "bin/shebang-directory", "bin/shebang-relative",
         "bin/shebang-space", "bin/shebang-long", "bin/shebang-bare", "bin/shebang-only", "bin/missing", "bin/not-executable/below", "bin/loop",
-        "bin/with-library", "bin/outside", "bin/static", "bin",
+        "bin/with-library", "bin/outside", "bin", "bin/static",
     };
-    for (int number = 0; number < COUNT(PROGRAMS); number++) {
+    /* The last, a static program, has no preload in it. */
+    for (int number = 0; number < COUNT(PROGRAMS) - !limits; number++) {
         printf("-- %s\n", PROGRAMS[number]);
         by_exec(PROGRAMS[number]);
         by_spawn(PROGRAMS[number]);

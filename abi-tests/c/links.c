@@ -28,9 +28,25 @@ static char target[PATH_MAX + 1];
         }                                     \
     } while (0)
 
+static void canonical(const char *path) {
+    char *allocated = NULL;
+    TEXT("realpath", path, realpath(path, target));
+    TEXT("realpath NULL", path, allocated = realpath(path, NULL));
+    free(allocated);
+#ifdef __GLIBC__
+    TEXT("canonicalize_file_name", path, allocated = canonicalize_file_name(path));
+    free(allocated);
+    TEXT("__realpath_chk", path, __realpath_chk(path, target, sizeof target));
+#endif
+}
+
 static void one(int root, const char *path) {
     const char *absolute = at(path);
+#ifdef __GLIBC__
     static const size_t SIZES[] = {PATH_MAX, 1, 2, 9, 0};
+#else /* of no bytes, musl asks for one */
+    static const size_t SIZES[] = {PATH_MAX, 1, 2, 9};
+#endif
     for (int number = 0; number < COUNT(SIZES); number++) {
         LINK("readlink", absolute, readlink(absolute, target, SIZES[number]));
         LINK("readlinkat", path, readlinkat(root, path, target, SIZES[number]));
@@ -38,14 +54,15 @@ static void one(int root, const char *path) {
     LINK("SYS_readlink", absolute, syscall(SYS_readlink, absolute, target, PATH_MAX));
     LINK("SYS_readlink -1", absolute, syscall(SYS_readlink, absolute, target, -1));
     LINK("SYS_readlinkat", path, syscall(SYS_readlinkat, root, path, target, PATH_MAX));
-    TEXT("realpath", absolute, realpath(absolute, target));
-    char *allocated = NULL;
-    TEXT("realpath NULL", absolute, allocated = realpath(absolute, NULL));
-    free(allocated);
+    /* libc takes ".." off the text where the kernel would ask for permission to search. */
 #ifdef __GLIBC__
-    TEXT("canonicalize_file_name", absolute, allocated = canonicalize_file_name(absolute));
-    free(allocated);
-    TEXT("__realpath_chk", absolute, __realpath_chk(absolute, target, sizeof target));
+    int usual = geteuid() == 0 || strstr(path, "modes/dir-0") == NULL;
+#else /* musl counts the links of a chain otherwise */
+    int usual = (geteuid() == 0 || strstr(path, "modes/dir-0") == NULL) && strstr(path, "chain-40") == NULL;
+#endif
+    if (limits || usual)
+        canonical(absolute);
+#ifdef __GLIBC__
     LINK("__readlink_chk", absolute, __readlink_chk(absolute, target, 100, sizeof target));
     LINK("__readlinkat_chk", path, __readlinkat_chk(root, path, target, 100, sizeof target));
 #endif

@@ -2,7 +2,8 @@
  *
  * A probe is run as `probe P` with P the served tree. It prints what each call answered, so
  * that two runs compare line by line. PROBE_EXACT=1: also the fields of stat that only an exact
- * manifest keeps. PROBE_CHANGES=1: also calls that would change a writable tree. */
+ * manifest keeps. PROBE_CHANGES=1: also calls that would change a writable tree. PROBE_LIMITS=1: also
+ * what docs/LIMITS.md says is answered differently. */
 #ifndef PROBE_H
 #define PROBE_H
 #define _GNU_SOURCE
@@ -26,7 +27,7 @@
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
 static const char *P;
-static int exact, changes;
+static int exact, changes, limits;
 
 static void begin(int argc, char **argv) {
     if (argc < 2) {
@@ -36,6 +37,7 @@ static void begin(int argc, char **argv) {
     P = argv[1];
     exact = getenv("PROBE_EXACT") != NULL;
     changes = getenv("PROBE_CHANGES") != NULL;
+    limits = getenv("PROBE_LIMITS") != NULL;
     /* Written at once and without stdio's own fd, so that a crash loses no line. */
     setvbuf(stdout, NULL, _IOLBF, 1 << 16);
 }

@@ -11,6 +11,20 @@ use crate::{Call, Fidelity, NOBODY, World, namespace};
 /// # Panics
 /// If it does not, or cannot run.
 pub fn same_for_all_callers(program: &Path, name: &str) {
+    same_with(program, name, |call| call);
+}
+
+/// As [`same_for_all_callers`], with what docs/LIMITS.md says is answered differently.
+///
+/// # Panics
+/// As long as it is.
+pub fn same_without_limits(program: &Path, name: &str) {
+    same_with(program, &format!("{name}-limits"), |call| {
+        call.env("PROBE_LIMITS", "1")
+    });
+}
+
+fn same_with(program: &Path, name: &str, change: impl Fn(Call) -> Call) {
     let exact = World::of_everything(&format!("{name}-exact"), Fidelity::Exact);
     let usual = World::of_everything(&format!("{name}-usual"), Fidelity::Usual);
     let mut failures = Vec::new();
@@ -18,7 +32,7 @@ pub fn same_for_all_callers(program: &Path, name: &str) {
         if user.is_some() && !crate::is_root() {
             continue;
         }
-        let call = call(world, program, user);
+        let call = change(call(world, program, user));
         match world.try_same(&call) {
             Ok(both) if both.ended == Ended::Status(0) => {}
             Ok(both) => failures.push(format!(

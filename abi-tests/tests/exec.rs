@@ -101,11 +101,17 @@ fn world(name: &str, compiler: &'static str) -> World {
     })
 }
 
-fn same_for(world: &World, program: &str, compiler: &str) {
+fn same_for(world: &World, program: &str, compiler: &str, limits: bool) {
     let program = compile::with(compiler, program, &[]);
     let mut failures = Vec::new();
     for user in [None, abi_tests::is_root().then_some(abi_tests::NOBODY)] {
-        if let Err(report) = world.try_same(&probe::call(world, &program, user)) {
+        let call = probe::call(world, &program, user);
+        let call = if limits {
+            call.env("PROBE_LIMITS", "1")
+        } else {
+            call
+        };
+        if let Err(report) = world.try_same(&call) {
             failures.push(report);
         }
     }
@@ -114,22 +120,22 @@ fn same_for(world: &World, program: &str, compiler: &str) {
 
 #[test]
 fn exec_and_spawn() {
-    same_for(&world("exec", "cc"), "exec", "cc");
+    same_for(&world("exec", "cc"), "exec", "cc", false);
 }
 
 #[test]
 fn exec_and_spawn_of_musl() {
-    same_for(&world("exec-musl", "musl-gcc"), "exec", "musl-gcc");
+    same_for(&world("exec-musl", "musl-gcc"), "exec", "musl-gcc", false);
 }
 
 #[test]
 fn libraries() {
     let world = world("libraries", "cc");
-    same_for(&world, "loader", "cc");
+    same_for(&world, "loader", "cc", false);
     let seen = world
         .same(&probe::call(&world, &compile::c("loader"), None))
         .success();
-    for part in ["first from", "by the plug-in: second from"] {
+    for part in ["libdependency.so = first", "by the plug-in: second"] {
         assert!(seen.text().contains(part), "{}", seen.text());
     }
 }
@@ -155,7 +161,7 @@ fn library_path() {
         .arg(&unlinked);
     let seen = world.plain(&program);
     assert!(
-        seen.text().contains("library first from"),
+        seen.text().contains("library first"),
         "{}{}",
         seen.text(),
         seen.errors()
@@ -231,4 +237,20 @@ fn run_by_velo_ctl() {
         call.run(None),
     );
     assert_eq!(abi_tests::compare::difference(&plain, &run), None);
+}
+
+/// What docs/LIMITS.md says of starting programs.
+#[test]
+fn limit_exec_and_spawn() {
+    if abi_tests::namespace::or_skip() {
+        same_for(&world("exec-limits", "cc"), "exec", "cc", true);
+    }
+}
+
+/// What docs/LIMITS.md says of the names of loaded libraries.
+#[test]
+fn limit_libraries() {
+    if abi_tests::namespace::or_skip() {
+        same_for(&world("libraries-limits", "cc"), "loader", "cc", true);
+    }
 }

@@ -1,4 +1,6 @@
 //! A C program calling glibc directly, one test a family of symbols (`abi-tests/c/<family>.c`).
+//!
+//! What a `limit_` test adds is in docs/LIMITS.md; known-differences.txt names those that fail.
 
 use abi_tests::{compile, probe};
 
@@ -47,4 +49,30 @@ fn changes() {
         return;
     }
     family("changes");
+}
+
+fn limit(name: &str) {
+    if abi_tests::namespace::or_skip() {
+        probe::same_without_limits(&compile::c(name), name);
+    }
+}
+
+#[test]
+fn limit_directories() {
+    limit("dirs");
+}
+
+#[test]
+fn limit_open() {
+    limit("open");
+}
+
+#[test]
+fn limit_readlink_and_realpath() {
+    limit("links");
+}
+
+#[test]
+fn limit_changes() {
+    limit("changes");
 }

@@ -54,3 +54,10 @@ fn the_program_is_linked_to_musl() {
         .text();
     assert!(seen.contains("ld-musl"), "{seen}");
 }
+
+#[test]
+fn limit_directories() {
+    if abi_tests::namespace::or_skip() {
+        probe::same_without_limits(&compile::with("musl-gcc", "dirs", &[]), "musl-dirs");
+    }
+}

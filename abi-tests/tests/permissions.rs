@@ -71,22 +71,35 @@ fn as_others() {
     if !root_only() {
         return;
     }
-    let world = world("others");
-    let become_who = [
+    become_each(&[
         "--reuid 1234 --regid 1234 --clear-groups",
         "--reuid 1234 --regid 77 --clear-groups",
         "--reuid 1234 --regid 1234 --groups 5,77",
         "--reuid 0 --regid 77 --clear-groups",
-        "--bounding-set -dac_override,-dac_read_search",
-        "--bounding-set -dac_override",
-        "--reuid 1234 --regid 1234 --clear-groups --inh-caps +dac_read_search --ambient-caps +dac_read_search",
-        "--reuid 1234 --regid 1234 --clear-groups --inh-caps +dac_override --ambient-caps +dac_override",
         "--no-new-privs --reuid 1234 --clear-groups",
-    ];
-    world.all_same(become_who.map(|who| {
+    ]);
+}
+
+/// Looks around as each of those that `setpriv` makes of root.
+fn become_each(become_who: &[&str]) {
+    let world = world("others");
+    world.all_same(become_who.iter().map(|who| {
         let words = who.split(' ').chain(["bash", "-c", LOOK]);
         Call::new("setpriv").args(words).cwd(&world.at)
     }));
+}
+
+/// docs/LIMITS.md: permission goes by the user, not by capabilities.
+#[test]
+fn limit_capabilities() {
+    if root_only() {
+        become_each(&[
+            "--bounding-set -dac_override,-dac_read_search",
+            "--bounding-set -dac_override",
+            "--reuid 1234 --regid 1234 --clear-groups --inh-caps +dac_read_search --ambient-caps +dac_read_search",
+            "--reuid 1234 --regid 1234 --clear-groups --inh-caps +dac_override --ambient-caps +dac_override",
+        ]);
+    }
 }
 
 /// A process that changes its own credentials, threads that have different ones.
@@ -132,4 +145,16 @@ fn built_under_a_narrow_umask() {
             .cwd(&world.at)
             .user(NOBODY),
     );
+}
+
+/// docs/LIMITS.md: setfsuid is not noticed.
+#[test]
+fn limit_file_system_user() {
+    if root_only() {
+        let world = world("fsuid");
+        let call = Call::new(compile::c("credentials"))
+            .arg(&world.at)
+            .env("PROBE_LIMITS", "1");
+        let _ = world.same(&call);
+    }
 }

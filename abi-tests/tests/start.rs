@@ -266,3 +266,22 @@ fn start_up_is_short() {
         bare[20]
     );
 }
+
+/// docs/LIMITS.md: calls that the interposer needs beside the program's own.
+#[test]
+fn limit_seccomp_filters() {
+    let call = Call::new(compile::c("seccomp"))
+        .arg(&world().at)
+        .env("PROBE_LIMITS", "1");
+    let _ = world().same(&call);
+}
+
+/// docs/LIMITS.md: threads that have a working directory of their own.
+#[test]
+fn limit_working_directories_of_threads() {
+    let call = Call::new(compile::c("threads"))
+        .arg(&world().at)
+        .arg("1")
+        .env("PROBE_LIMITS", "1");
+    let _ = world().same(&call);
+}
