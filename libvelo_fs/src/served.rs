@@ -241,12 +241,14 @@ fn may_open(
 
 /// Opens a served entry as open(2) with `flags` would open the plain one on a
 /// read-only file system. The final symlink has been followed already, unless
-/// `O_NOFOLLOW` was given.
+/// `O_NOFOLLOW` was given. `beside` is a shorter way for the kernel to a directory: the
+/// descriptor of the one above in the view tree, and the name in it.
 pub fn open(
     world: &World,
     entry: Entry,
     flags: c_int,
     user: &dyn Credentials,
+    beside: Option<(c_int, *const c_char)>,
 ) -> Result<c_int, Errno> {
     let vnode = vnode(world, entry)?;
     let flag = |bit: u32| flags as u32 & bit != 0;
@@ -290,6 +292,12 @@ pub fn open(
         }
     }
     let kept = flags as u32 & !(nr::O_CREAT | nr::O_EXCL);
+    if let Some((above, name)) = beside.filter(|_| vnode.is_dir())
+        // SAFETY: the caller's C string.
+        && let Ok(descriptor) = sys::result(unsafe { sys::openat(above, name, kept as c_int, 0) })
+    {
+        return Ok(descriptor as c_int);
+    }
     let open_with = |flags: u32| {
         with_kernel_path(world, entry, &vnode, |path| {
             // SAFETY: our own NUL-terminated path.

@@ -18,7 +18,13 @@ type Dir = *mut c_void;
 const OPEN_DIRECTORY: u32 = nr::O_RDONLY | nr::O_DIRECTORY | nr::O_CLOEXEC | nr::O_NONBLOCK;
 
 fn open_served(world: &'static World, entry: Entry) -> Result<Dir, Errno> {
-    let descriptor = served::open(world, entry, OPEN_DIRECTORY as c_int, &User::effective())?;
+    let descriptor = served::open(
+        world,
+        entry,
+        OPEN_DIRECTORY as c_int,
+        &User::effective(),
+        None,
+    )?;
     let Some(stream) = dir_stream::open(descriptor, entry, 0) else {
         sys::close(descriptor);
         return Err(Errno::ENOMEM);

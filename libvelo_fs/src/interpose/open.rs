@@ -33,9 +33,40 @@ fn is_invalid(flags: c_int) -> bool {
 
 /// Opens a served entry and notes what the descriptor is.
 fn open_entry(world: &'static World, entry: Entry, flags: c_int) -> Result<c_int, Errno> {
-    let descriptor = served::open(world, entry, flags, &User::effective())?;
+    open_entry_beside(world, entry, flags, None)
+}
+
+fn open_entry_beside(
+    world: &'static World,
+    entry: Entry,
+    flags: c_int,
+    beside: Option<(c_int, *const c_char)>,
+) -> Result<c_int, Errno> {
+    let descriptor = served::open(world, entry, flags, &User::effective(), beside)?;
     fd_table::set(descriptor, Known::Served(entry));
     Ok(descriptor)
+}
+
+/// The caller's own arguments, if the kernel comes to `entry` by them in the view tree
+/// as well: a name in a served directory, as all walks of trees use it.
+///
+/// # Safety
+/// `path` is a C string.
+unsafe fn beside(
+    world: &World,
+    entry: Entry,
+    dirfd: c_int,
+    path: *const c_char,
+) -> Option<(c_int, *const c_char)> {
+    let Known::Served(above) = fd_table::get(dirfd) else {
+        return None;
+    };
+    let manifest = world.manifest(entry.mount)?;
+    // SAFETY: passed on to the caller.
+    let same = above.mount == entry.mount
+        && manifest.parent(entry.index) == Some(above.index)
+        && manifest.name(entry.index) == unsafe { locate::bytes(path) };
+    same.then_some((dirfd, path))
 }
 
 /// Opens `path`; `pass` opens what is the kernel's.
@@ -84,7 +115,11 @@ unsafe fn open_slowly(
     // SAFETY: passed on to the caller.
     let place = unsafe { locate(dirfd, path, options, &mut scratch) };
     match place {
-        Where::Served(world, entry) => super::finish(Family::Open, open_entry(world, entry, flags)),
+        Where::Served(world, entry) => {
+            // SAFETY: passed on to the caller; what is served had a name.
+            let beside = unsafe { beside(world, entry, dirfd, path) };
+            super::finish(Family::Open, open_entry_beside(world, entry, flags, beside))
+        }
         Where::Kernel => {
             count(Family::Open, Outcome::PassedOutside);
             let opened = pass(dirfd, path);
