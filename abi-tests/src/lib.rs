@@ -25,6 +25,7 @@ pub mod namespace;
 pub mod probe;
 pub mod random;
 pub mod scratch;
+pub mod symbols;
 pub mod trees;
 pub mod world;
 

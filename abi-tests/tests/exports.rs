@@ -1,30 +1,8 @@
-//! What the library gives and takes: its exports are a reviewed list, and it needs nothing that
-//! glibc 2.17 and musl do not both have.
+//! What the library needs: nothing that glibc 2.17 and musl do not both have. What it gives is in `symbols.rs`.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
+use abi_tests::symbols::{self, Symbol};
 use abi_tests::{Call, artifacts};
-
-/// A line of `nm -D`: the kind and the name without its version.
-fn symbols(file: &Path, flags: &[&str]) -> Vec<(char, String)> {
-    let seen = Call::new("nm")
-        .arg("-D")
-        .args(flags)
-        .arg(file)
-        .run(None)
-        .success();
-    let symbol = |line: &str| {
-        let mut words = line.split_whitespace().rev();
-        let name = words.next()?.to_owned();
-        Some((words.next()?.chars().next()?, name))
-    };
-    seen.text().lines().filter_map(symbol).collect()
-}
-
-fn bare(name: &str) -> String {
-    name.split('@').next().unwrap_or_default().to_owned()
-}
+use std::collections::BTreeSet;
 
 /// The names in a committed list, comments apart.
 fn listed(text: &str) -> BTreeSet<String> {
@@ -35,39 +13,23 @@ fn listed(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn difference(of: &BTreeSet<String>, to: &BTreeSet<String>) -> String {
-    of.difference(to)
-        .map(|name| format!("  {name}\n"))
-        .collect()
-}
-
-#[test]
-fn exports_are_the_reviewed_list() {
-    let found: BTreeSet<String> = symbols(artifacts::library(), &["--defined-only"])
-        .into_iter()
-        .map(|(_, name)| bare(&name))
-        .collect();
-    let expected = listed(include_str!("../exports.txt"));
-    assert_eq!(
-        found,
-        expected,
-        "exports differ from abi-tests/exports.txt\nnot in the list:\n{}not in the library:\n{}",
-        difference(&found, &expected),
-        difference(&expected, &found)
-    );
-}
-
 #[test]
 fn every_undefined_symbol_is_weak_or_everywhere() {
     let everywhere = listed(include_str!("../everywhere.txt"));
-    for (kind, name) in symbols(artifacts::library(), &["--undefined-only"]) {
-        let fine = matches!(kind, 'w' | 'v') || everywhere.contains(&bare(&name));
+    let needed = symbols::dynamic(artifacts::library(), &["--undefined-only"]);
+    for Symbol {
+        kind,
+        name,
+        version,
+    } in needed
+    {
+        let fine = matches!(kind, 'w' | 'v') || everywhere.contains(&name);
         assert!(
             fine,
             "{name} is needed ({kind}), and abi-tests/everywhere.txt does not have it"
         );
         assert!(
-            !name.contains('@'),
+            version.is_empty(),
             "{name} asks for one version of a symbol, which other C libraries lack"
         );
     }
@@ -76,38 +38,24 @@ fn every_undefined_symbol_is_weak_or_everywhere() {
 /// The committed list says what it claims: in this machine's glibc since 2.17 or before, and in musl.
 #[test]
 fn the_list_of_everywhere_is_true() {
-    let libc = [
-        "/lib/x86_64-linux-gnu/libc.so.6",
-        "/lib/aarch64-linux-gnu/libc.so.6",
-        "/lib64/libc.so.6",
-    ];
-    let libc = libc
-        .map(Path::new)
-        .into_iter()
-        .find(|path| path.exists())
-        .expect("no libc.so.6 in the usual places");
-    let musl = ["/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-aarch64.so.1"];
-    let musl = musl
-        .map(Path::new)
-        .into_iter()
-        .find(|path| path.exists())
+    let libc = symbols::glibc().expect("no libc.so.6 in the usual places");
+    let musl = symbols::musl()
         .expect("musl is not installed (apt-get install musl), and this test needs it");
-    let old = |name: &str| {
-        let version = name
-            .split("@GLIBC_")
-            .nth(1)
-            .or_else(|| name.split("@@GLIBC_").nth(1))?;
-        let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
+    let old = |version: &str| {
+        let mut numbers = version
+            .strip_prefix("GLIBC_")?
+            .split('.')
+            .map(|number| number.parse::<u32>().ok());
         Some((numbers.next()??, numbers.next()??) <= (2, 17))
     };
-    let glibc: BTreeSet<String> = symbols(libc, &["--defined-only"])
+    let glibc: BTreeSet<String> = symbols::dynamic(&libc, &["--defined-only"])
         .into_iter()
-        .filter(|(_, name)| old(name) == Some(true))
-        .map(|(_, name)| bare(&name))
+        .filter(|symbol| old(&symbol.version) == Some(true))
+        .map(|symbol| symbol.name)
         .collect();
-    let musl: BTreeSet<String> = symbols(musl, &["--defined-only"])
+    let musl: BTreeSet<String> = symbols::dynamic(&musl, &["--defined-only"])
         .into_iter()
-        .map(|(_, name)| bare(&name))
+        .map(|symbol| symbol.name)
         .collect();
     assert!(
         glibc.contains("open") && musl.contains("open"),
