@@ -5,7 +5,6 @@
 #include "probe.h"
 #include "paths.h"
 #ifdef __GLIBC__
-#include <ftw.h>
 #include <fts.h>
 #include <wordexp.h>
 #endif
@@ -304,16 +303,6 @@ static void walked(const char *path, const struct stat *s, int kind) {
     walk_count++;
 }
 
-static int nftw_visit(const char *path, const struct stat *s, int kind, struct FTW *where) {
-    walked(path, kind == FTW_NS ? NULL : s, kind * 1000 + where->level);
-    return 0;
-}
-
-static int ftw_visit(const char *path, const struct stat *s, int kind) {
-    walked(path, kind == FTW_NS ? NULL : s, kind);
-    return 0;
-}
-
 static void walk_done(const char *call, const char *path, int answer) {
     label(call, path);
     printf("%d, %d entries %016llx\n", answer, walk_count, (unsigned long long)walk_hash);
@@ -321,11 +310,6 @@ static void walk_done(const char *call, const char *path, int answer) {
 }
 
 static void by_walk(const char *path) {
-    /* Without FTW_MOUNT: device numbers are not compared. */
-    walk_done("nftw physical", path, nftw(path, nftw_visit, 20, FTW_PHYS));
-    walk_done("nftw depth chdir", path, nftw(path, nftw_visit, 20, FTW_PHYS | FTW_DEPTH | FTW_CHDIR));
-    walk_done("nftw64", path, nftw64(path, (__nftw64_func_t)nftw_visit, 20, FTW_PHYS));
-    walk_done("ftw of a part", at("dir"), ftw(at("dir"), ftw_visit, 20));
     char root[PATH_MAX], *roots[] = {root, NULL};
     static const int OPTIONS[] = {FTS_PHYSICAL, FTS_PHYSICAL | FTS_NOCHDIR, FTS_PHYSICAL | FTS_NOSTAT, FTS_PHYSICAL | FTS_SEEDOT};
     for (int way = 0; way < COUNT(OPTIONS); way++) {

@@ -151,6 +151,7 @@ pub fn everything(base: &Path, at: &Path) {
     contents(&tree);
     names(&tree);
     links(&tree, at);
+    knots(&tree);
     modes(&tree);
     times(&tree);
 }
@@ -276,14 +277,31 @@ fn links(tree: &Tree, at: &Path) {
     }
 }
 
-/// What is beside P for the links of [`everything`] that lead out; `return` leads back.
+/// Symlinks that walks can follow in circles, without one that fails; `out` leads out of the tree.
+fn knots(tree: &Tree) {
+    tree.dir("knots/a/b/c")
+        .file("knots/a/file", "knotted\n")
+        .link("knots/a/b/up", "../../a")
+        .link("knots/a/b/c/top", "../../..");
+    tree.dir("knots/z")
+        .link("knots/z/to-a", "../a")
+        .link("knots/z/here", ".")
+        .link("knots/z/to-file", "../a/file")
+        .link("knots/z/dangling", "nowhere")
+        .link("knots/out", "../../outside/walk");
+}
+
+/// What is beside P for the links of [`everything`] that lead out; `return` and `walk/tree` lead back.
 pub fn neighbours(outside: &Path, at: &Path) {
     let tree = Tree::in_directory(outside);
     tree.file("file", "outside\n")
         .dir("inner")
         .file("inner/file", "outside too\n")
         .link("return", at)
-        .link("gone", "nothing");
+        .link("gone", "nothing")
+        .dir("walk/inner")
+        .file("walk/inner/file", "outside as well\n")
+        .link("walk/tree", at.join("knots"));
 }
 
 fn modes(tree: &Tree) {

@@ -24,6 +24,11 @@ fn directories() {
 }
 
 #[test]
+fn nftw() {
+    family("nftw");
+}
+
+#[test]
 fn readlink_and_realpath() {
     family("links");
 }

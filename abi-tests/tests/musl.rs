@@ -25,6 +25,11 @@ fn directories() {
 }
 
 #[test]
+fn nftw() {
+    family("nftw");
+}
+
+#[test]
 fn readlink_and_realpath() {
     family("links");
 }

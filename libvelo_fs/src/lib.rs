@@ -16,6 +16,7 @@ mod dir_stream;
 mod environment;
 mod errno;
 mod fd_table;
+mod heap;
 mod interpose;
 mod link_map;
 mod listing;

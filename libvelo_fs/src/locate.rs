@@ -290,35 +290,73 @@ pub unsafe fn second_look(
     options: Options,
 ) -> Option<(&'static World, Entry)> {
     let world = world::get()?;
-    let mut scratch = PathBuffer::new();
     // SAFETY: passed on to the caller.
-    let path = unsafe { bytes(path) }?;
+    let text = unsafe { bytes(path) }?;
     let named = world.view.mounts().iter().any(|mount| {
         let name = mount
             .path()
             .rsplit(|byte| *byte == b'/')
             .next()
             .unwrap_or(b"");
-        path.split(|byte| *byte == b'/')
+        text.split(|byte| *byte == b'/')
             .any(|component| component == name || component == b"..")
     });
     if !named {
         return None;
     }
-    let before = errno::last();
+    // SAFETY: passed on to the caller.
+    unsafe {
+        look_through_links(dirfd, path, options, |place| match place {
+            Where::Served(world, entry) => Some((world, entry)),
+            _ => None,
+        })
+    }
+}
+
+/// Tells `use_place` what a path means when every component outside the mounts is read
+/// as a symlink. One readlink(2) a component, so only for calls that are about many
+/// files (walks), or that have failed.
+///
+/// # Safety
+/// As [`locate`].
+#[cold]
+#[inline(never)]
+pub unsafe fn look_through_links<T>(
+    dirfd: c_int,
+    path: *const c_char,
+    options: Options,
+    use_place: impl FnOnce(Where<'_>) -> T,
+) -> T {
+    // SAFETY: passed on to the caller.
+    let (Some(world), Some(path)) = (world::get(), unsafe { bytes(path) }) else {
+        return use_place(Where::Kernel);
+    };
+    let absolute = path.starts_with(b"/");
+    if !absolute && matches!(fd_table::get(dirfd), Known::Served(_)) {
+        return use_place(Where::Kernel);
+    }
+    let mut scratch = PathBuffer::new();
     let mut buffer = [0; nr::PATH_MAX as usize];
-    let base = if path.starts_with(b"/") {
+    let base = if absolute {
         Base::Cwd(b"/")
-    } else if dirfd == nr::AT_FDCWD {
-        let bytes = sys::getcwd(&mut buffer).ok()?;
-        Base::Cwd(buffer.get(..bytes)?)
     } else {
-        Base::Dir(fd_table::physical_path(dirfd, &mut buffer)?)
+        let path = if dirfd == nr::AT_FDCWD {
+            let bytes = sys::getcwd(&mut buffer).ok();
+            bytes.and_then(|bytes| buffer.get(..bytes))
+        } else {
+            fd_table::physical_path(dirfd, &mut buffer)
+        };
+        match path {
+            // Links in the view tree are not to be read from where it stands.
+            Some(path) if world.split_physical(path).is_none() => Base::Dir(path),
+            _ => return use_place(Where::Kernel),
+        }
     };
     let options = Options {
         exact: true,
         ..options
     };
+    let before = errno::last();
     let resolution = resolve::resolve(
         &world.view,
         base,
@@ -329,16 +367,7 @@ pub unsafe fn second_look(
         &mut scratch,
     );
     errno::restore(before);
-    match resolution {
-        Ok(Resolution::Found { mount, index }) => Some((
-            world,
-            Entry {
-                mount: mount as u16,
-                index,
-            },
-        )),
-        _ => None,
-    }
+    use_place(answer(world, resolution))
 }
 
 /// Symlinks outside the mounts, read from the kernel.

@@ -88,6 +88,8 @@ next_functions! {
     statvfs(*const c_char, *mut c_void) -> c_int;
     pathconf(*const c_char, c_int) -> c_long;
     glob(*const c_char, c_int, *const c_void, *mut c_void) -> c_int;
+    nftw(*const c_char, *const c_void, c_int, c_int) -> c_int;
+    ftw(*const c_char, *const c_void, c_int) -> c_int;
     inotify_add_watch(c_int, *const c_char, c_uint) -> c_int;
     scandirat(c_int, *const c_char, *mut *mut *mut c_void, *const c_void, *const c_void) -> c_int;
     scandir(*const c_char, *mut *mut *mut c_void, *const c_void, *const c_void) -> c_int;

@@ -7,7 +7,7 @@ use core::ffi::{c_char, c_int, c_uint};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
-use velo_core::manifest::{Metadata, Time};
+use velo_core::manifest::{DEV_MAJOR, Metadata, Time};
 use velo_core::resolve::{Credentials, READ, WRITE, may_access};
 use velo_core::store_layout::{BLOB_SUFFIX_BYTES, blob_suffix};
 use velo_core::vnode::VnodeEntry;
@@ -76,6 +76,13 @@ const fn device(major: u32, minor: u32) -> u64 {
         | (major as u64 & 0xfff) << 8
         | (minor as u64 & 0xffff_ff00) << 12
         | (minor as u64 & 0xff)
+}
+
+/// Whether a device number is one of the made-up ones of the mounts.
+pub fn is_own_device(world: &World, number: u64) -> bool {
+    let own = |minor| device(DEV_MAJOR, minor) == number;
+    let mut mounts = world.view.mounts().iter();
+    mounts.any(|mount| own(mount.manifest().dev_minor()))
 }
 
 /// Writes the metadata as stat(2) does.

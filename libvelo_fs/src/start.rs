@@ -7,7 +7,7 @@
 
 use crate::message::{Line, say};
 use crate::served::STORE_BYTES_MAX;
-use crate::symbol::weak_address;
+use crate::symbol::{is_glibc, weak_address};
 use crate::world::{self, Place, Variables, World};
 use crate::{arena, cwd, link_map, stats, sys};
 use core::cell::UnsafeCell;
@@ -36,7 +36,7 @@ static DESTRUCTOR: extern "C" fn() = stats::print_at_exit;
 
 extern "C" fn constructor(_argument_count: c_int, _arguments: Strings, environment: Strings) {
     // glibc passes the environment to constructors, musl does not.
-    let glibc = !weak_address!("gnu_get_libc_version").is_null();
+    let glibc = is_glibc();
     let environment = if glibc {
         environment
     } else {

@@ -24,6 +24,12 @@ macro_rules! weak_address {
 }
 pub(crate) use weak_address;
 
+/// Whether the C library is glibc; else it is musl, or behaves like it.
+#[inline]
+pub fn is_glibc() -> bool {
+    !weak_address!("gnu_get_libc_version").is_null()
+}
+
 /// Address of this library's own dynamic section.
 pub fn own_dynamic_section() -> *const () {
     let address: *const ();

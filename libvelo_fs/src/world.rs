@@ -148,6 +148,16 @@ impl World {
             .map(|number| number as u16)
     }
 
+    /// Whether an absolute, normal path is a mount, in one, or above one.
+    pub fn meets_mount(&self, path: &[u8]) -> bool {
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        let within = |mount: &Mount<'_>| {
+            let rest = path.strip_prefix(mount.path());
+            rest.is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+        };
+        self.view.mounts().iter().any(within) || self.mount_below(path).is_some()
+    }
+
     /// The served entry that a physical path in a view tree stands for.
     pub fn entry_at_physical(&self, physical: &[u8]) -> Option<Entry> {
         for (number, (mount, place)) in self.view.mounts().iter().zip(self.places).enumerate() {

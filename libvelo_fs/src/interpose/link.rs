@@ -3,21 +3,18 @@
 
 use super::{look_again, reading};
 use crate::fd_table::{self, Known};
+use crate::heap::malloc;
 use crate::locate::{Where, is_bad, locate};
 use crate::served::vnode;
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
 use crate::{errno, next, sys, world};
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{c_char, c_int};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::resolve::{Options, PathBuffer};
 
 const PATH_BYTES: usize = nr::PATH_MAX as usize;
-
-unsafe extern "C" {
-    fn malloc(bytes: usize) -> *mut c_void;
-}
 
 /// Copies what fits, without a NUL, as readlink(2) does.
 unsafe fn copy_out(text: &[u8], buffer: *mut c_char, size: usize) -> Result<c_int, Errno> {

@@ -17,6 +17,7 @@ mod directory;
 mod exec;
 mod fd;
 mod filesystem;
+mod ftw;
 mod glob;
 mod link;
 mod loader;
@@ -26,6 +27,7 @@ mod spawn;
 mod stat;
 mod stdio;
 mod syscall;
+mod walk;
 mod xattr;
 
 use crate::fd_table::{self, Known};

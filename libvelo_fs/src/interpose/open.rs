@@ -32,7 +32,11 @@ fn is_invalid(flags: c_int) -> bool {
 }
 
 /// Opens a served entry and notes what the descriptor is.
-fn open_entry(world: &'static World, entry: Entry, flags: c_int) -> Result<c_int, Errno> {
+pub(super) fn open_entry(
+    world: &'static World,
+    entry: Entry,
+    flags: c_int,
+) -> Result<c_int, Errno> {
     open_entry_beside(world, entry, flags, None)
 }
 

@@ -1,6 +1,7 @@
 //! scandir(3) and its twins: the whole listing at once, in memory of the C library.
 
 use super::directory::{closedir, opendir, readdir};
+use crate::heap::{self, free, malloc, qsort, realloc};
 use crate::listing::{self, Record};
 use crate::locate::User;
 use crate::stats::Family;
@@ -12,19 +13,7 @@ use velo_core::errno::Errno;
 use velo_core::resolve::Options;
 
 type Filter = Option<unsafe extern "C" fn(*const Record) -> c_int>;
-type Compare = Option<unsafe extern "C" fn(*const c_void, *const c_void) -> c_int>;
-
-unsafe extern "C" {
-    fn malloc(bytes: usize) -> *mut c_void;
-    fn realloc(memory: *mut c_void, bytes: usize) -> *mut c_void;
-    fn free(memory: *mut c_void);
-    fn qsort(
-        base: *mut c_void,
-        count: usize,
-        size: usize,
-        compare: unsafe extern "C" fn(*const c_void, *const c_void) -> c_int,
-    );
-}
+type Compare = Option<heap::Compare>;
 
 /// scandir(3) of a served directory.
 unsafe fn scan_served(
