@@ -1,20 +1,25 @@
-/* A library that says which version of it was loaded. Built as libdependency.so, in two versions.
- * PROBE_LIMITS=1: and from where, as the loader knows it. */
+/* A library that says which version of it was loaded, and from where, as the loader knows it.
+ * Built as libdependency.so, in two versions. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #ifndef VERSION
 #define VERSION "first"
 #endif
 
+static const char *file(void *address) {
+    Dl_info info;
+    return dladdr(address, &info) ? info.dli_fname : "?";
+}
+
 const char *dependency(void) {
     static char text[8192];
-    Dl_info info;
-    int known = dladdr((void *)dependency, &info);
-    if (getenv("PROBE_LIMITS") == NULL)
-        return known ? VERSION : "no " VERSION;
-    snprintf(text, sizeof text, "%s from %s", VERSION, known ? info.dli_fname : "?");
+    snprintf(text, sizeof text, "%s from %s", VERSION, file((void *)dependency));
     return text;
+}
+
+/* While the library is still being loaded. */
+__attribute__((constructor)) static void load(void) {
+    printf("  constructor of %s\n", file((void *)load));
 }

@@ -68,21 +68,46 @@ fn programs(base: &Path, at: &Path, compiler: &str) {
     let lib = base.join("lib").display().to_string();
     let shared = ["-shared", "-fPIC"];
     build("dependency.c", "lib/libdependency.so", &shared);
-    build(
-        "dependency.c",
-        "lib/libsecond.so",
-        &["-shared", "-fPIC", "-DVERSION=\"second\""],
-    );
-    let runpath = |value: &str| format!("-Wl,--enable-new-dtags,-rpath,{value}");
-    let needs = ["-L", &lib, "-ldependency"];
-    for name in ["lib/plugins/plugin.so", "lib/plugins/other.so"] {
+    for version in ["second", "third", "fourth"] {
+        let define = format!("-DVERSION=\"{version}\"");
         build(
-            "plugin.c",
-            name,
-            &[&shared[..], &needs, &[&runpath("$ORIGIN/..")]].concat(),
+            "dependency.c",
+            &format!("lib/lib{version}.so"),
+            &[&shared[..], &[&define]].concat(),
         );
     }
-    tree.link("lib/plugins/link.so", "plugin.so");
+    let runpath = |value: &str| format!("-Wl,--enable-new-dtags,-rpath,{value}");
+    let needs = ["-L", &lib, "-ldependency"];
+    // `other.so` has the bytes of `plugin.so`, the others do not.
+    for (name, flags) in [
+        ("plugin", ""),
+        ("other", ""),
+        ("relative", "-DMARK=\"relative\""),
+        ("far", "-DMARK=\"far\""),
+    ] {
+        let flags: &[&str] = if flags.is_empty() { &[] } else { &[flags] };
+        build(
+            "plugin.c",
+            &format!("lib/plugins/{name}.so"),
+            &[&shared[..], flags, &needs, &[&runpath("$ORIGIN/..")]].concat(),
+        );
+    }
+    tree.link("lib/plugins/link.so", "plugin.so")
+        .link("lib/by-link", "plugins")
+        .hard_link("lib/plugins/hard.so", "lib/plugins/plugin.so");
+    build("dependency.c", "lib/libgone.so", &shared);
+    let gone = ["-L", &lib, "-lgone"];
+    build(
+        "plugin.c",
+        "lib/needs-missing.so",
+        &[&shared[..], &["-Wl,--no-as-needed"], &gone].concat(),
+    );
+    std::fs::remove_file(base.join("lib/libgone.so")).unwrap();
+    build(
+        "plugin.c",
+        "lib/needs-symbol.so",
+        &[&shared[..], &["-DLONELY"]].concat(),
+    );
     build(
         "show.c",
         "bin/with-library",
@@ -128,16 +153,51 @@ fn exec_and_spawn_of_musl() {
     same_for(&world("exec-musl", "musl-gcc"), "exec", "musl-gcc", false);
 }
 
+/// What `dlopen` finds and all that the loader tells of it.
+fn libraries_with(world: &World, compiler: &str) {
+    let seen = world
+        .same(&probe::call(
+            world,
+            &compile::with(compiler, "loader", &[]),
+            None,
+        ))
+        .success();
+    let library = world.path("lib/libdependency.so");
+    for part in [
+        format!("first from {}", library.display()),
+        "by the plug-in, libthird.so: third".to_owned(),
+    ] {
+        assert!(
+            compiler != "cc" || seen.text().contains(&part),
+            "no {part}\n{}",
+            seen.text()
+        );
+    }
+}
+
 #[test]
 fn libraries() {
-    let world = world("libraries", "cc");
-    same_for(&world, "loader", "cc", false);
-    let seen = world
-        .same(&probe::call(&world, &compile::c("loader"), None))
-        .success();
-    for part in ["libdependency.so = first", "by the plug-in: second"] {
-        assert!(seen.text().contains(part), "{}", seen.text());
+    libraries_with(&world("libraries", "cc"), "cc");
+}
+
+#[test]
+fn libraries_of_musl() {
+    libraries_with(&world("libraries-musl", "musl-gcc"), "musl-gcc");
+}
+
+/// A mount whose path is longer than that of its view tree.
+#[test]
+fn libraries_at_a_long_path() {
+    let mut world = World::unbuilt("long", Fidelity::Usual);
+    for name in ["a", "b"] {
+        world.at.push(name.repeat(120));
     }
+    for directory in [&world.at, &world.plain] {
+        std::fs::create_dir_all(directory).unwrap();
+    }
+    programs(&world.plain, &world.at, "cc");
+    world.build();
+    libraries_with(&world, "cc");
 }
 
 #[test]
@@ -244,13 +304,5 @@ fn run_by_velo_ctl() {
 fn limit_exec_and_spawn() {
     if abi_tests::namespace::or_skip() {
         same_for(&world("exec-limits", "cc"), "exec", "cc", true);
-    }
-}
-
-/// What docs/LIMITS.md says of the names of loaded libraries.
-#[test]
-fn limit_libraries() {
-    if abi_tests::namespace::or_skip() {
-        same_for(&world("libraries-limits", "cc"), "loader", "cc", true);
     }
 }

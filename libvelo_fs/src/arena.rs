@@ -4,7 +4,11 @@
 //! Not for anything that grows with the number of calls: callers keep what they
 //! put here and use it again.
 
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
+use core::ffi::{CStr, c_char};
+use core::sync::atomic::{
+    AtomicPtr, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
 const FIRST_BYTES: usize = 16 * 1024;
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -36,6 +40,50 @@ pub fn keep(parts: &[&[u8]]) -> Option<&'static [u8]> {
     }
     // SAFETY: as above; fresh memory is zero, so the NUL already stands there.
     Some(unsafe { core::slice::from_raw_parts(start, bytes) })
+}
+
+const INTERNED: usize = 4096;
+const PROBES: usize = 64;
+static TABLE: [AtomicPtr<c_char>; INTERNED] =
+    [const { AtomicPtr::new(core::ptr::null_mut()) }; INTERNED];
+
+/// As [`keep`], but the same text is kept once: for what is asked again and again.
+pub fn intern(parts: &[&[u8]]) -> Option<&'static CStr> {
+    let bytes = || parts.iter().copied().flatten();
+    let mut hash = 0xcbf2_9ce4_8422_2325_usize;
+    for byte in bytes() {
+        hash = (hash ^ usize::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    }
+    let start = hash % INTERNED;
+    let mut fresh: Option<&'static CStr> = None;
+    for slot in TABLE.iter().cycle().skip(start).take(PROBES) {
+        let mut found = slot.load(Acquire);
+        if found.is_null() {
+            let text = match fresh {
+                Some(text) => text,
+                None => as_c_string(keep(parts)?)?,
+            };
+            fresh = Some(text);
+            let own = text.as_ptr().cast_mut();
+            match slot.compare_exchange(core::ptr::null_mut(), own, AcqRel, Acquire) {
+                Ok(_) => return fresh,
+                Err(other) => found = other,
+            }
+        }
+        // SAFETY: only C strings that stay are put into the table.
+        let found = unsafe { CStr::from_ptr(found) };
+        if found.to_bytes().iter().eq(bytes()) {
+            return Some(found);
+        }
+    }
+    // A full neighbourhood: kept once more.
+    fresh.or_else(|| as_c_string(keep(parts)?))
+}
+
+fn as_c_string(kept: &'static [u8]) -> Option<&'static CStr> {
+    // SAFETY: `keep` puts a NUL behind what it returns.
+    let with_nul = unsafe { core::slice::from_raw_parts(kept.as_ptr(), kept.len() + 1) };
+    CStr::from_bytes_until_nul(with_nul).ok()
 }
 
 fn reserve(bytes: usize) -> Option<*mut u8> {

@@ -2,14 +2,15 @@
 //! Velo's own variables put back where they were scrubbed (brief §8). Other
 //! preloaded libraries stay, in their order.
 //!
-//! `LD_LIBRARY_PATH` is read by the loader, which opens past our hooks: served
-//! directories in it are followed by their physical places.
+//! `LD_LIBRARY_PATH` is read by the loader, which opens past our hooks: it gets the
+//! physical places of served directories, and the program finds its own text again.
 
 use crate::locate::{Where, locate_bytes};
 use crate::next::Strings;
 use crate::program::StringArray;
 use crate::symbol::weak_address;
 use crate::world::{self, World};
+use crate::{arena, library};
 use core::ffi::{CStr, c_char};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
@@ -104,7 +105,7 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
     }
     let preloaded = preload.is_some_and(|(_, value)| names_us(world, value));
     let library_path =
-        library_path.filter(|(_, value)| add_places(world, value, &mut storage.library_path));
+        library_path.filter(|(_, value)| with_places(world, value, &mut storage.library_path));
     if preloaded && manifest && root && view_root && library_path.is_none() {
         return Ok(given);
     }
@@ -148,36 +149,58 @@ fn names_us(world: &World, value: &[u8]) -> bool {
         .any(|path| path == world.library)
 }
 
-/// Writes an `LD_LIBRARY_PATH` in which each served directory is followed by its
-/// physical place; `false` if there is none that was not there before.
-fn add_places(world: &'static World, value: &[u8], out: &mut Text) -> bool {
-    let is_separator = |byte: &u8| matches!(byte, b':' | b';');
-    let mut added = false;
+/// Writes an `LD_LIBRARY_PATH` with the physical places of served directories;
+/// `false` if there are none.
+fn with_places(world: &'static World, value: &[u8], out: &mut Text) -> bool {
+    let mut found = false;
     let mut write = || {
         out.push(LIBRARY_PATH)?;
         for (number, directory) in value.split(is_separator).enumerate() {
             if number != 0 {
                 out.push(b":")?;
             }
-            out.push(directory)?;
             let mut physical = [0; nr::PATH_MAX as usize];
-            let Some(bytes) = place_of(world, directory, &mut physical) else {
-                continue;
-            };
-            let physical = physical.get(..bytes)?;
-            if !value.split(is_separator).any(|other| other == physical) {
-                out.push(b":")?;
-                out.push(physical)?;
-                added = true;
-            }
+            let place = place_of(world, directory, &mut physical);
+            found |= place.is_some();
+            out.push(place.unwrap_or(directory))?;
         }
         Some(())
     };
-    write().is_some() && added
+    write().is_some() && found
 }
 
-fn place_of(world: &'static World, directory: &[u8], out: &mut [u8]) -> Option<usize> {
-    if directory.is_empty() || world.split_physical(directory).is_some() {
+/// The variable as the program had it before [`with_places`]: the loader has read it
+/// by now. `None` if it is another one, or has no places.
+pub fn without_places(world: &World, variable: &'static [u8]) -> Option<&'static [u8]> {
+    let value = variable.strip_prefix(LIBRARY_PATH)?;
+    let directories = || value.split(is_separator);
+    if !directories().any(|directory| world.shown(directory).is_some()) {
+        return None;
+    }
+    let mut text = Text::new();
+    text.push(LIBRARY_PATH)?;
+    for (number, directory) in directories().enumerate() {
+        if number != 0 {
+            text.push(b":")?;
+        }
+        let (mount, rest) = world.shown(directory).unwrap_or((b"", directory));
+        text.push(mount)?;
+        text.push(rest)?;
+    }
+    arena::keep(&[text.bytes.get(..text.length)?])
+}
+
+fn is_separator(byte: &u8) -> bool {
+    matches!(byte, b':' | b';')
+}
+
+/// The physical place of a directory; `None` for what the kernel finds by itself.
+fn place_of<'o>(
+    world: &'static World,
+    directory: &[u8],
+    out: &'o mut [u8; nr::PATH_MAX as usize],
+) -> Option<&'o [u8]> {
+    if directory.is_empty() || world.shown(directory).is_some() {
         return None;
     }
     let mut scratch = PathBuffer::new();
@@ -188,7 +211,7 @@ fn place_of(world: &'static World, directory: &[u8], out: &mut [u8]) -> Option<u
         Options::FOLLOW,
         &mut scratch,
     ) {
-        Where::Served(_, entry) => world.physical(entry, out),
+        Where::Served(_, entry) => library::place_for_loader(world, entry, directory, out),
         _ => None,
     }
 }

@@ -12,12 +12,15 @@ use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 /// The public head of the loader's list node (link.h).
 #[repr(C)]
-struct LinkMap {
+pub struct LinkMap {
     base: usize,
-    name: *const c_char,
+    /// Path that the object was loaded from.
+    pub name: *const c_char,
     dynamic: *const Dynamic,
-    next: *const LinkMap,
-    previous: *const LinkMap,
+    /// The object that was loaded next.
+    pub next: *const LinkMap,
+    /// The object that was loaded before.
+    pub previous: *const LinkMap,
 }
 
 /// `struct r_debug`, the loader's entry for debuggers (link.h).
@@ -27,8 +30,9 @@ struct LoaderDebug {
     map: *const LinkMap,
 }
 
+/// An entry of an object's dynamic section (elf(5)).
 #[repr(C)]
-struct Dynamic {
+pub struct Dynamic {
     tag: isize,
     value: usize,
 }
@@ -73,6 +77,11 @@ pub unsafe fn remember() {
     }
 }
 
+/// The last object of the start-up: what follows it can be unloaded again.
+pub fn last_of_start() -> *const LinkMap {
+    LAST.load(Relaxed)
+}
+
 /// Path of this library as the loader opened it.
 pub fn own_path() -> Option<&'static CStr> {
     // SAFETY: the loader never frees the node or the name of a preloaded object.
@@ -82,7 +91,8 @@ pub fn own_path() -> Option<&'static CStr> {
     }
 }
 
-unsafe fn first() -> *const LinkMap {
+/// The list's first node, the program itself; null where the loader does not tell.
+pub fn first() -> *const LinkMap {
     let glibc = weak_address!("_r_debug").cast::<LoaderDebug>();
     // SAFETY: where the loader defines these symbols they have this type.
     unsafe {

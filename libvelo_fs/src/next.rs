@@ -3,7 +3,8 @@
 //! A function is looked up at its first pass and then remembered; it is `None`
 //! where no loaded library has it, and the hook falls back to the raw system call.
 
-use crate::link_map;
+use crate::link_map::{self, LinkMap};
+use crate::object_names::Visit;
 use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
@@ -106,6 +107,11 @@ next_functions! {
     posix_spawn_file_actions_addchdir_np(*mut c_void, *const c_char) -> c_int;
     dlopen(*const c_char, c_int) -> *mut c_void;
     dlmopen(c_long, *const c_char, c_int) -> *mut c_void;
+    dladdr(*const c_void, *mut c_void) -> c_int;
+    dladdr1(*const c_void, *mut c_void, *mut *const LinkMap, c_int) -> c_int;
+    dlinfo(*mut c_void, c_int, *mut c_void) -> c_int;
+    dl_iterate_phdr(Visit, *mut c_void) -> c_int;
+    dlerror() -> *mut c_char;
     close(c_int) -> c_int;
     close_range(c_uint, c_uint, c_int) -> c_int;
     closefrom(c_int);

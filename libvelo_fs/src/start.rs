@@ -9,7 +9,7 @@ use crate::message::{Line, say};
 use crate::served::STORE_BYTES_MAX;
 use crate::symbol::{is_glibc, weak_address};
 use crate::world::{self, Place, Variables, World};
-use crate::{arena, cwd, link_map, stats, sys};
+use crate::{arena, cwd, environment, link_map, object_names, stats, sys};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
 use core::mem::MaybeUninit;
@@ -103,14 +103,16 @@ unsafe fn start(environment: Strings) {
         Err(Refused) if settings.passthrough => None,
         Err(Refused) => sys::exit(127),
     };
-    if let Some(world) = &world {
-        // SAFETY: the start-up environment, which nobody else changes yet.
-        unsafe { set_manifests(environment, world.variables.manifest) };
-    }
     // SAFETY: this thread has claimed the start-up.
     unsafe { world::publish(world) };
     if let Some(world) = world::get() {
         cwd::start(world);
+        // SAFETY: the start-up environment, which nobody else changes yet, and the
+        // objects that were there from the start.
+        unsafe {
+            set_variables(environment, world);
+            object_names::rename_start(world);
+        }
     }
 }
 
@@ -140,17 +142,18 @@ unsafe fn read_settings(environment: Strings) -> Settings {
     settings
 }
 
-/// Puts the absolute paths into the process's own environment, for its children.
-unsafe fn set_manifests(environment: Strings, variable: &'static [u8]) {
+/// Puts the manifests' absolute paths into the process's own environment, for its
+/// children, and takes out of it what only the loader had to see.
+unsafe fn set_variables(environment: Strings, world: &World) {
     let mut at = environment.cast_mut();
     // SAFETY: the loader passes the environment in writable memory.
     unsafe {
         while !at.is_null() && !(*at).is_null() {
-            if CStr::from_ptr(*at)
-                .to_bytes()
-                .starts_with(b"VELO_MANIFEST=")
-            {
-                *at = variable.as_ptr().cast();
+            let text = CStr::from_ptr(*at).to_bytes();
+            if text.starts_with(b"VELO_MANIFEST=") {
+                *at = world.variables.manifest.as_ptr().cast();
+            } else if let Some(shown) = environment::without_places(world, text) {
+                *at = shown.as_ptr().cast();
             }
             at = at.add(1);
         }

@@ -192,6 +192,46 @@ impl World {
         None
     }
 
+    /// How a physical path in a view tree reads to the program: the mount's path, and
+    /// what follows it. Slashes that [`Self::loader_path`] has put before it are no part of it.
+    #[inline]
+    pub fn shown<'p>(&self, physical: &'p [u8]) -> Option<(&'static [u8], &'p [u8])> {
+        let slashes = physical.iter().position(|byte| *byte != b'/')?;
+        let physical = physical.get(slashes.checked_sub(1)?..)?;
+        let (number, rest) = self.places.iter().enumerate().find_map(|(number, place)| {
+            let rest = physical.strip_prefix(place.view)?;
+            // A loader's message goes on with a colon or a blank.
+            matches!(rest, [] | [b'/' | b':' | b' ', ..]).then_some((number, rest))
+        })?;
+        let mount = self.mount(number as u16)?.path();
+        Some(if mount.is_empty() && rest.is_empty() {
+            (b"/", rest)
+        } else {
+            (mount, rest)
+        })
+    }
+
+    /// Writes a physical path for the loader and a NUL: `relative` below a mount's place
+    /// in the view tree. It is not shorter than the virtual path, so that the loader's
+    /// own copies of it have room for that ([`crate::object_names`]).
+    pub fn loader_path<'o>(
+        &self,
+        mount: u16,
+        relative: &[u8],
+        out: &'o mut [u8],
+    ) -> Option<&'o [u8]> {
+        let view = self.place(mount)?.view;
+        let slashes = self.mount(mount)?.path().len().saturating_sub(view.len());
+        let slash: &[u8] = if relative.is_empty() { b"" } else { b"/" };
+        let mut end = slashes;
+        out.get_mut(..slashes)?.fill(b'/');
+        for part in [view, slash, relative, b"\0"] {
+            out.get_mut(end..end + part.len())?.copy_from_slice(part);
+            end += part.len();
+        }
+        out.get(..end - 1)
+    }
+
     /// Writes the physical path of `entry` in its view tree and a NUL; the length without it.
     pub fn physical(&self, entry: Entry, out: &mut [u8]) -> Option<usize> {
         let view = self.place(entry.mount)?.view;

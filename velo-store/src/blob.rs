@@ -312,7 +312,7 @@ impl Store {
         StoreError::from_errno(action, &self.blob_path(hash), errno)
     }
 
-    fn blob_io(
+    pub(crate) fn blob_io(
         &self,
         action: &'static str,
         hash: &ContentHash,

@@ -33,6 +33,7 @@ mod view;
 mod view_build;
 mod view_path;
 mod view_root;
+mod view_twins;
 
 pub use check::{Problem, Report};
 pub use error::StoreError;

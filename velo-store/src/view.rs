@@ -27,7 +27,8 @@ pub struct ViewTree {
     pub path: PathBuf,
     /// Files that share their blob's inode (or that of another file of the view).
     pub linked: u64,
-    /// Files that had to be copied: another file system, or too many links.
+    /// Files that had to be copied: another file system, too many links, or a second
+    /// shared object of the same content.
     pub copied: u64,
     /// This call built it; otherwise the numbers are 0.
     pub built: bool,
@@ -169,8 +170,9 @@ impl Store {
         let temporary = TemporaryDirectory::create(&view_root.fd)
             .map_err(|e| StoreError::from_errno("create the view", &view_root.path, e))?;
         let shown = there(view_root, &digest_name(manifest)).path;
-        let builder = Builder::new(self, manifest, &temporary.fd, &shown);
-        let built = builder.build().and_then(|(linked, copied)| {
+        let built =
+            Builder::new(self, manifest, &temporary.fd, &shown).and_then(|builder| builder.build());
+        let built = built.and_then(|(linked, copied)| {
             if !view_root.space.memory {
                 rustix::fs::syncfs(&temporary.fd)
                     .map_err(|errno| StoreError::from_errno("sync the view", &shown, errno))?;

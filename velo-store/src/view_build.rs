@@ -23,6 +23,7 @@ use crate::stamp::Stamp;
 use crate::stream::hash_and_copy;
 use crate::temporary::open_directory;
 use crate::view_path::{self, Place};
+use crate::view_twins::{self, Twins};
 use crate::{Store, StoreError, parallel};
 
 /// Everybody may pass and list, nobody writes: a file created in a view would be seen by
@@ -37,9 +38,17 @@ pub(crate) struct Builder<'a> {
     shown: &'a Path,
     linked: AtomicU64,
     copied: AtomicU64,
-    /// Copies made so far, by content and mode: the entry that has one.
-    copies: Mutex<HashMap<(ContentHash, bool), u32>>,
+    /// Copies made so far: the entry that has one.
+    copies: Mutex<HashMap<Content, u32>>,
+    /// Entries that must not share their blob's inode.
+    twins: Twins,
+    /// Held while a twin is copied: its hard links have to wait for it.
+    copying_twin: Mutex<()>,
 }
+
+/// What a copy may be shared by: the content, whether it can be executed, and for a twin
+/// the first entry of its hard links.
+type Content = (ContentHash, bool, Option<u32>);
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(
@@ -47,8 +56,8 @@ impl<'a> Builder<'a> {
         manifest: &'a Manifest<'a>,
         top: &'a OwnedFd,
         shown: &'a Path,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
             store,
             manifest,
             top,
@@ -56,7 +65,9 @@ impl<'a> Builder<'a> {
             linked: AtomicU64::new(0),
             copied: AtomicU64::new(0),
             copies: Mutex::default(),
-        }
+            twins: view_twins::find(store, manifest)?,
+            copying_twin: Mutex::default(),
+        })
     }
 
     /// Returns how many files were linked and how many copied.
@@ -188,6 +199,11 @@ impl<'a> Builder<'a> {
                 return Err(self.store.damaged(&hash, expected, found));
             }
         };
+        if let Some(group) = self.twins.get(&index) {
+            let _alone = self.copying_twin.lock();
+            let content = (hash, executable, Some(*group));
+            return self.link_to_copy(directory, name, index, content, buffer);
+        }
         // Somebody else's blob may not be ours to make executable; then a copy is.
         let linked = match self.store.allow(&hash, &stat, executable) {
             Ok(()) => {
@@ -210,7 +226,8 @@ impl<'a> Builder<'a> {
             }
             // Another file system, too many links, links to other users' files not allowed.
             Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
-                self.link_to_copy(directory, name, index, (hash, executable), buffer)
+                let content = (hash, executable, None);
+                self.link_to_copy(directory, name, index, content, buffer)
             }
             Err(errno) => Err(self.failed("link a file of the view", errno)),
         }
@@ -222,7 +239,7 @@ impl<'a> Builder<'a> {
         directory: BorrowedFd<'_>,
         name: &CString,
         index: u32,
-        content: (ContentHash, bool),
+        content: Content,
         buffer: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
         let earlier = self
@@ -249,7 +266,7 @@ impl<'a> Builder<'a> {
         &self,
         directory: BorrowedFd<'_>,
         name: &CString,
-        (hash, executable): (ContentHash, bool),
+        (hash, executable, _): Content,
         buffer: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
         let blob = self.store.open_blob(&hash)?;

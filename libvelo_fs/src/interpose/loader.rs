@@ -1,22 +1,14 @@
 //! dlopen(3), dlmopen(3): the loader opens past our hooks, so a served library is
 //! given to it by its physical path in the view tree, where `$ORIGIN` and the
-//! neighbours are as in the source.
+//! neighbours are as in the source. dladdr(3) and its kin then show virtual paths.
 //!
-//! The real function is jumped to, not called, because it looks at its return
-//! address: the caller's own RUNPATH has to apply.
+//! `dlopen` is jumped to, not called, because it looks at its return address: the
+//! caller's own RUNPATH has to apply.
 
-use crate::locate::{Where, bytes, locate, second_look};
-use crate::served;
-use crate::stats::{Family, Outcome, count};
-use crate::world::{Entry, World};
-use crate::{arena, next};
-use core::ffi::{c_char, c_int, c_void};
-use core::sync::atomic::{
-    AtomicPtr, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
-use linux_raw_sys::general as nr;
-use velo_core::resolve::{Options, PathBuffer};
+use crate::link_map::LinkMap;
+use crate::object_names::{self, Visit, Visitor};
+use crate::{library, next, shown_text, world};
+use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
 
 /// What to jump to, and the path to give it: two registers.
 #[repr(C)]
@@ -38,21 +30,25 @@ pub unsafe extern "C" fn dlopen(path: *const c_char, flags: c_int) -> *mut c_voi
     )
 }
 
+/// A path in another namespace is opened the same whoever asks, so that is called.
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
-pub unsafe extern "C" fn dlmopen(space: isize, path: *const c_char, flags: c_int) -> *mut c_void {
+pub unsafe extern "C" fn dlmopen(space: c_long, path: *const c_char, flags: c_int) -> *mut c_void {
     core::arch::naked_asm!(
         "push rdi",
         "push rdx",
         "sub rsp, 8",
-        "mov rdi, rsi",
         "call {prepare}",
         "add rsp, 8",
         "mov r11, rdx",
-        "mov rsi, rax",
         "pop rdx",
         "pop rdi",
+        "test r11, r11",
+        "jz 2f",
+        "mov rsi, rax",
         "jmp r11",
+        "2:",
+        "ret",
         prepare = sym prepare_dlmopen,
     )
 }
@@ -61,17 +57,32 @@ unsafe extern "C" fn prepare_dlopen(path: *const c_char) -> Call {
     let function = next::dlopen().map_or(nothing as *const c_void, |real| real as *const c_void);
     Call {
         // SAFETY: the caller's C string.
-        path: unsafe { physical(path) },
+        path: unsafe { library::path_for_loader(path) },
         function,
     }
 }
 
-unsafe extern "C" fn prepare_dlmopen(path: *const c_char) -> Call {
-    let function = next::dlmopen().map_or(nothing as *const c_void, |real| real as *const c_void);
-    Call {
-        // SAFETY: the caller's C string.
-        path: unsafe { physical(path) },
-        function,
+/// No function: the path is the answer.
+unsafe extern "C" fn prepare_dlmopen(space: c_long, path: *const c_char, flags: c_int) -> Call {
+    // SAFETY: the caller's arguments; what glibc answers is a link map.
+    unsafe {
+        let Some(real) = next::dlmopen() else {
+            let (path, function) = (path, nothing as *const c_void);
+            return Call { path, function };
+        };
+        let path = library::path_for_loader(path);
+        let function = real as *const c_void;
+        let Some(world) = world::get().filter(|_| library::is_plain_path(path)) else {
+            return Call { path, function };
+        };
+        let handle = real(space, path, flags);
+        if !handle.is_null() {
+            object_names::rename_around(world, handle.cast_const().cast());
+        }
+        Call {
+            path: handle.cast_const().cast(),
+            function: core::ptr::null(),
+        }
     }
 }
 
@@ -80,72 +91,140 @@ extern "C" fn nothing() -> *mut c_void {
     core::ptr::null_mut()
 }
 
-unsafe fn physical(path: *const c_char) -> *const c_char {
-    // SAFETY: the caller's C string; without a slash the loader searches by itself.
-    if !unsafe { bytes(path) }.is_some_and(|path| path.contains(&b'/')) {
-        return path;
+/// `Dl_info` (dladdr(3)).
+#[repr(C)]
+pub struct AddressInfo {
+    file: *const c_char,
+    base: *mut c_void,
+    symbol: *const c_char,
+    address: *mut c_void,
+}
+
+/// Shows the file's name of a filled [`AddressInfo`].
+unsafe fn show_file(answer: c_int, info: *mut AddressInfo) -> c_int {
+    if let Some(world) = world::get().filter(|_| answer != 0) {
+        // SAFETY: the C library has just filled the caller's structure.
+        unsafe { (*info).file = object_names::shown(world, (*info).file) };
     }
-    let mut scratch = PathBuffer::new();
-    // SAFETY: as above.
-    let found = unsafe {
-        match locate(nr::AT_FDCWD, path, Options::FOLLOW, &mut scratch) {
-            Where::Served(world, entry) => Some((world, entry)),
-            Where::KernelAt(rewritten) => {
-                count(Family::Loader, Outcome::PassedRewritten);
-                return arena::keep(&[rewritten.to_bytes()])
-                    .map_or(path, |kept| kept.as_ptr().cast());
+    answer
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dladdr(address: *const c_void, info: *mut AddressInfo) -> c_int {
+    // SAFETY: see the module above.
+    unsafe { next::dladdr().map_or(0, |real| show_file(real(address, info.cast()), info)) }
+}
+
+/// `flags` of dladdr1(3): what `extra` gets is the object's link map.
+const RTLD_DL_LINKMAP: c_int = 2;
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dladdr1(
+    address: *const c_void,
+    info: *mut AddressInfo,
+    extra: *mut *const LinkMap,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: see the module above.
+    unsafe {
+        let Some(real) = next::dladdr1() else {
+            return 0;
+        };
+        let answer = real(address, info.cast(), extra, flags);
+        if let Some(world) = world::get().filter(|_| answer != 0 && flags == RTLD_DL_LINKMAP) {
+            object_names::rename_around(world, *extra);
+        }
+        show_file(answer, info)
+    }
+}
+
+/// Requests of dlinfo(3).
+const RTLD_DI_LINKMAP: c_int = 2;
+const RTLD_DI_SERINFO: c_int = 4;
+const RTLD_DI_ORIGIN: c_int = 6;
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlinfo(handle: *mut c_void, request: c_int, out: *mut c_void) -> c_int {
+    // SAFETY: see the module above.
+    unsafe {
+        let Some(real) = next::dlinfo() else {
+            return -1;
+        };
+        let answer = real(handle, request, out);
+        if let Some(world) = world::get().filter(|_| answer == 0) {
+            match request {
+                RTLD_DI_LINKMAP => object_names::rename_around(world, *out.cast()),
+                RTLD_DI_SERINFO => show_search_path(world, out.cast()),
+                RTLD_DI_ORIGIN => show_origin(world, out.cast()),
+                _ => {}
             }
-            Where::Kernel => second_look(nr::AT_FDCWD, path, Options::FOLLOW),
-            // The loader finds nothing there either and says so in its own words.
-            Where::Absent { .. } | Where::Failed(_) => None,
         }
-    };
-    let interned = found.and_then(|(world, entry)| intern(world, entry));
-    count(
-        Family::Loader,
-        if interned.is_some() {
-            Outcome::Served
-        } else {
-            Outcome::PassedOutside
-        },
-    );
-    interned.unwrap_or(path)
+        answer
+    }
 }
 
-const INTERNED: usize = 2048;
-
-struct Slot {
-    key: AtomicU64,
-    path: AtomicPtr<c_char>,
+/// The origin is copied to the caller, who has to have room for any path.
+unsafe fn show_origin(world: &'static world::World, out: *mut c_char) {
+    // SAFETY: the C library has just written a string there.
+    unsafe {
+        let shown = object_names::shown(world, out);
+        if shown != out.cast_const() {
+            let text = CStr::from_ptr(shown).to_bytes_with_nul();
+            core::ptr::copy_nonoverlapping(text.as_ptr(), out.cast(), text.len());
+        }
+    }
 }
 
-static SLOTS: [Slot; INTERNED] = [const {
-    Slot {
-        key: AtomicU64::new(0),
-        path: AtomicPtr::new(core::ptr::null_mut()),
-    }
-}; INTERNED];
+/// `Dl_serpath` and `Dl_serinfo` (dlinfo(3)).
+#[repr(C)]
+struct SearchPath {
+    name: *const c_char,
+    flags: c_uint,
+}
 
-/// The physical path of a library, kept: a process loads the same few again and again.
-fn intern(world: &'static World, entry: Entry) -> Option<*const c_char> {
-    let key = (u64::from(entry.mount) << 32 | u64::from(entry.index)) + 1;
-    let start = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize % INTERNED;
-    let make = || -> Option<*const c_char> {
-        let path = served::view_path(world, entry).ok()?;
-        Some(arena::keep(&[path.as_bytes()])?.as_ptr().cast())
-    };
-    for slot in SLOTS.iter().cycle().skip(start).take(INTERNED) {
-        let owner = slot.key.load(Acquire);
-        if owner == key {
-            let path = slot.path.load(Acquire);
-            // Another thread may be writing it just now.
-            return if path.is_null() { make() } else { Some(path) };
-        }
-        if owner == 0 && slot.key.compare_exchange(0, key, Acquire, Relaxed).is_ok() {
-            let path = make()?;
-            slot.path.store(path.cast_mut(), Release);
-            return Some(path);
+#[repr(C)]
+struct SearchInfo {
+    bytes: usize,
+    count: c_uint,
+    paths: [SearchPath; 1],
+}
+
+unsafe fn show_search_path(world: &'static world::World, info: *mut SearchInfo) {
+    // SAFETY: the C library has just written `count` paths there.
+    unsafe {
+        let paths: *mut SearchPath = (&raw mut (*info).paths).cast();
+        for path in core::slice::from_raw_parts_mut(paths, (*info).count as usize) {
+            path.name = object_names::shown(world, path.name);
         }
     }
-    make()
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dl_iterate_phdr(visit: Visit, data: *mut c_void) -> c_int {
+    let Some(real) = next::dl_iterate_phdr() else {
+        return 0;
+    };
+    // SAFETY: see the module above; the visitor outlives the call.
+    unsafe {
+        match world::get() {
+            Some(world) => {
+                let mut visitor = Visitor { visit, data, world };
+                real(object_names::visit_shown, (&raw mut visitor).cast())
+            }
+            None => real(visit, data),
+        }
+    }
+}
+
+/// The text is this thread's own, until its next call of the family.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlerror() -> *mut c_char {
+    // SAFETY: see the module above.
+    unsafe {
+        let text = next::dlerror().map_or(core::ptr::null_mut(), |real| real());
+        if let Some(world) = world::get() {
+            shown_text::rewrite_string(world, text);
+        }
+        text
+    }
 }

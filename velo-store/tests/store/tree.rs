@@ -1,5 +1,6 @@
 //! A small indexer for the tests: a real directory becomes blobs and a manifest.
 
+use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -19,28 +20,42 @@ pub fn index_all(store: &Store, roots: &[(&Path, &str)]) -> Vec<u8> {
     let mut builder = ManifestBuilder::new();
     for (directory, mount) in roots {
         let root = builder.add_root(mount.as_bytes(), meta(directory)).unwrap();
-        add_all(store, &mut builder, root, directory);
+        let mut links = HashMap::new();
+        add_all(store, &mut builder, &mut links, root, directory);
     }
     builder.build().unwrap()
 }
 
-fn add_all(store: &Store, builder: &mut ManifestBuilder, parent: EntryId, directory: &Path) {
+/// `links` has the files with several names, by device and inode.
+fn add_all(
+    store: &Store,
+    builder: &mut ManifestBuilder,
+    links: &mut HashMap<(u64, u64), EntryId>,
+    parent: EntryId,
+    directory: &Path,
+) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().as_bytes();
         let meta = meta(&path);
-        let kind = std::fs::symlink_metadata(&path).unwrap().file_type();
+        let found = std::fs::symlink_metadata(&path).unwrap();
+        let (kind, inode) = (found.file_type(), (found.dev(), found.ino()));
         if kind.is_dir() {
             let child = builder.add_dir(parent, name, meta).unwrap();
-            add_all(store, builder, child, &path);
+            add_all(store, builder, links, child, &path);
         } else if kind.is_symlink() {
             let target = std::fs::read_link(&path).unwrap();
             builder
                 .add_symlink(parent, name, meta, target.as_os_str().as_bytes())
                 .unwrap();
+        } else if let Some(first) = links.get(&inode) {
+            builder.add_hard_link(parent, name, *first).unwrap();
         } else {
             let content = content(store, &path, &meta);
-            builder.add_file(parent, name, meta, content).unwrap();
+            let file = builder.add_file(parent, name, meta, content).unwrap();
+            if found.nlink() > 1 {
+                links.insert(inode, file);
+            }
         }
     }
 }

@@ -306,6 +306,48 @@ fn every_user_can_pass_list_and_execute() {
     });
 }
 
+/// A shared object is a library by its inode: two of equal content are two, and hard
+/// links of one are one. Programs share.
+#[test]
+fn equal_libraries_are_two() {
+    let object = |kind: u8, header: u8| {
+        let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+        bytes.resize(64 + 56, 0);
+        (bytes[16], bytes[32], bytes[54], bytes[56]) = (kind, 64, 56, 1);
+        bytes[64] = header;
+        bytes
+    };
+    let (library, program) = (object(3, 1), object(3, 3));
+    everywhere(|store, beside| {
+        let top = beside.join("tree");
+        std::fs::create_dir_all(top.join("deep")).unwrap();
+        for name in ["a.so", "b.so", "deep/c.so"] {
+            file(top.join(name), &library);
+        }
+        for name in ["b-link.so", "deep/b-link.so"] {
+            std::fs::hard_link(top.join("b.so"), top.join(name)).unwrap();
+        }
+        executable(top.join("one"), &program);
+        executable(top.join("two"), &program);
+        let bytes = index(store, &top, "/app");
+        let view = store.ensure_view(&Manifest::open(&bytes).unwrap()).unwrap();
+        check_view(store, &bytes, &view.path);
+        let inode = |name: &str| {
+            let path = view.path.join("0").join(name);
+            std::fs::metadata(path).unwrap().ino()
+        };
+        let blob = store.blob_path(&ContentHash::of(&library));
+        let names = ["a.so", "b.so", "deep/c.so"].map(inode);
+        assert!(names.contains(&std::fs::metadata(blob).unwrap().ino()));
+        let distinct: std::collections::HashSet<_> = names.into();
+        assert_eq!(distinct.len(), 3);
+        assert_eq!(inode("b.so"), inode("b-link.so"));
+        assert_eq!(inode("b.so"), inode("deep/b-link.so"));
+        assert_eq!(inode("one"), inode("two"));
+        assert_eq!(view.copied, 2);
+    });
+}
+
 /// A store on one file system and its views on another: copies, each content once.
 #[test]
 fn on_another_file_system_files_are_copied_once() {

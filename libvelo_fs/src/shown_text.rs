@@ -1,0 +1,108 @@
+//! Physical paths in texts that others wrote (the loader's messages, `/proc/PID/maps`),
+//! and the virtual paths that the program is shown in their place.
+//!
+//! Invariant: what is not surely a path into the store stays as it is.
+
+use crate::world::World;
+use crate::{fd_table, locate};
+use core::ffi::c_char;
+use core::ops::Range;
+use linux_raw_sys::general as nr;
+use velo_core::store_layout::BLOB_SUFFIX_BYTES;
+
+/// Room for one replacement.
+pub type Buffer = [u8; nr::PATH_MAX as usize];
+
+/// The next physical path in `text` from byte `from` on: the bytes to replace, and by
+/// what. Of a path in a view tree that is the way to the mount; what follows it stays.
+pub fn find<'b>(
+    world: &'static World,
+    text: &[u8],
+    from: usize,
+    buffer: &'b mut Buffer,
+) -> Option<(Range<usize>, &'b [u8])> {
+    let mut at = from;
+    loop {
+        let start = at + text.get(at..)?.iter().position(|byte| *byte == b'/')?;
+        let tail = text.get(start..)?;
+        let slashes = tail.iter().position(|byte| *byte != b'/')?;
+        if starts_path(text, start) {
+            let path = tail.get(..end_of(tail)).unwrap_or(tail);
+            if let Some((mount, rest)) = world.shown(path) {
+                return Some((start..start + path.len() - rest.len(), mount));
+            }
+            let inner = path.get(slashes - 1..).unwrap_or(path);
+            if let Some(blob) = blob_name(world, inner)
+                && let Some(entry) = fd_table::by_content(world, blob)
+            {
+                let end = start + slashes - 1 + blob.len();
+                let bytes = world.virtual_path(entry, buffer)?;
+                return Some((start..end, buffer.get(..bytes)?));
+            }
+        }
+        at = start + slashes;
+    }
+}
+
+/// Whether a path can start here: not in the middle of another one.
+fn starts_path(text: &[u8], start: usize) -> bool {
+    let before = start.checked_sub(1).and_then(|before| text.get(before));
+    !before.is_some_and(|byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'\\') || *byte >= 128
+    })
+}
+
+/// Where a path in a text can at most end. Names may have blanks and colons in them, so
+/// that is the line's end, but for what follows the store's own names.
+fn end_of(tail: &[u8]) -> usize {
+    let line = tail.iter().position(|byte| *byte == b'\n');
+    line.unwrap_or(tail.len())
+}
+
+/// The blob's path that `path` begins with.
+fn blob_name<'t>(world: &World, path: &'t [u8]) -> Option<&'t [u8]> {
+    let blob = path.get(..world.store.len() + BLOB_SUFFIX_BYTES)?;
+    let rest = blob.strip_prefix(world.store)?;
+    rest.starts_with(b"/cas_store/").then_some(blob)
+}
+
+/// Rewrites `text` where it stands; the new length, never a larger one. What would
+/// need more room stays physical.
+fn rewrite(world: &'static World, text: &mut [u8]) -> usize {
+    let (mut length, mut from) = (text.len(), 0);
+    let mut buffer = [0; nr::PATH_MAX as usize];
+    while let Some((range, path)) =
+        find(world, text.get(..length).unwrap_or(b""), from, &mut buffer)
+    {
+        let Range { start, end } = range;
+        let Some(slot) = text.get_mut(start..start + path.len()) else {
+            break;
+        };
+        if start + path.len() > end {
+            from = end;
+            continue;
+        }
+        slot.copy_from_slice(path);
+        from = start + path.len();
+        text.copy_within(end..length, from);
+        length -= end - from;
+    }
+    length
+}
+
+/// As [`rewrite`], for a C string that this thread alone may use.
+///
+/// # Safety
+/// `text` is a writable C string, or a bad pointer.
+pub unsafe fn rewrite_string(world: &'static World, text: *mut c_char) {
+    // SAFETY: passed on to the caller.
+    let Some(length) = (unsafe { locate::bytes(text) }).map(<[u8]>::len) else {
+        return;
+    };
+    // SAFETY: the string's own bytes, without its NUL.
+    let bytes = unsafe { core::slice::from_raw_parts_mut(text.cast::<u8>(), length) };
+    let new_length = rewrite(world, bytes);
+    if let Some(end) = bytes.get_mut(new_length) {
+        *end = 0;
+    }
+}
