@@ -61,6 +61,7 @@ def measure(options, runner, workspace):
                 modes.append(stack.enter_context(make()))
         runner.say("measuring")
         metadata.operations(runner, workspace, modes)
+        metadata.unrelated(runner, workspace, modes)
         metadata.commands(runner, workspace, modes)
         if tools:
             startup.added_to_true(runner, workspace, tools, manifest)

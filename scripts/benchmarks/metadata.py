@@ -50,6 +50,24 @@ def operations(runner, workspace, modes):
         runner.add(Row("one operation", name, "ns", samples, target))
 
 
+UNRELATED_ADDED_NS = 15
+
+
+def unrelated(runner, workspace, modes):
+    """What the preload adds to a call about a path beside the mount, whose prefix is the mount's but for one letter."""
+    name = "any call, unrelated path"
+    native, velo = (next((mode for mode in modes if mode.name == wanted), None) for wanted in ("native", "velo"))
+    if not runner.wanted(name) or velo is None:
+        return
+    micro = workspace.compile("micro.c", "micro")
+    paths = workspace.write_list("unrelated", native.root, workspace.relative_lists()["hit"])
+    argv = [micro, "refused", paths, "40"]
+    actions = {mode.name: lambda mode=mode: float(output(argv, mode.env).split()[0]) for mode in (native, velo)}
+    samples = runner.alternate(name, actions, rounds=3 * runner.rounds)
+    note = "readlink(2) without room for an answer, which the kernel refuses at once; the target is what Velo adds"
+    runner.add(Row("one operation", name, "ns", samples, UNRELATED_ADDED_NS, metric="added", note=note))
+
+
 def commands(runner, workspace, modes):
     """Whole programs that walk the site-packages; Velo's output must be native's, byte for byte."""
     for name, before, after, target in COMMANDS:
