@@ -27,7 +27,7 @@ def say(name, function, *arguments, **options):
         answer = function(*arguments, **options)
     except OSError as error:
         answer = f"{type(error).__name__} {errno.errorcode.get(error.errno)} {error.filename!r} {error.filename2!r}"
-    except (ValueError, RuntimeError, shutil.Error) as error:
+    except (TypeError, ValueError, RuntimeError, shutil.Error) as error:  # TypeError: what an older Python does not take
         answer = f"{type(error).__name__} {error}"
     print(name, ascii(arguments), "=", ascii(answer))
 

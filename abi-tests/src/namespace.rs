@@ -19,8 +19,15 @@ use crate::scratch::{self, Place};
 #[derive(Clone, Debug)]
 pub struct Namespace {
     guarded: Option<CString>,
-    binds: Vec<(CString, CString)>,
+    binds: Vec<Bind>,
     maps: Option<[(CString, Vec<u8>); 3]>,
+}
+
+#[derive(Clone, Debug)]
+struct Bind {
+    source: CString,
+    at: CString,
+    writable: bool,
 }
 
 impl Namespace {
@@ -38,8 +45,24 @@ impl Namespace {
     /// And `source` at `at`, read-only.
     #[must_use]
     pub fn bind(mut self, source: &Path, at: &Path) -> Self {
-        self.binds.push((text(source), text(at)));
+        self.push(source, at, false);
         self
+    }
+
+    /// And `source` at `at` as well, as it is.
+    #[must_use]
+    pub fn show(mut self, source: &Path, at: &Path) -> Self {
+        self.push(source, at, true);
+        self
+    }
+
+    fn push(&mut self, source: &Path, at: &Path, writable: bool) {
+        let (source, at) = (text(source), text(at));
+        self.binds.push(Bind {
+            source,
+            at,
+            writable,
+        });
     }
 
     /// Enters it; called between fork and exec, so it makes system calls only.
@@ -63,13 +86,15 @@ impl Namespace {
                 libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY,
             )?;
         }
-        for (source, at) in &self.binds {
-            mount(source, at, libc::MS_BIND)?;
-            mount(
-                c"none",
-                at,
-                libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY,
-            )?;
+        for bind in &self.binds {
+            mount(&bind.source, &bind.at, libc::MS_BIND)?;
+            if !bind.writable {
+                mount(
+                    c"none",
+                    &bind.at,
+                    libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY,
+                )?;
+            }
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Starting and living in odd processes: closed descriptors, other allocators, seccomp filters,
+//! Starting and living in odd processes: closed descriptors, AddressSanitizer, seccomp filters,
 //! threads that fork, signal handlers, other roots, huge descriptor limits.
 
 use std::sync::OnceLock;
@@ -48,52 +48,6 @@ fn closed_descriptors() {
         ]
         .map(|script| Call::bash(script).cwd(&world().at)),
     );
-}
-
-/// jemalloc opens files and reads links while it holds its own lock.
-#[test]
-fn jemalloc_in_both_orders() {
-    if !abi_tests::namespace::or_skip() {
-        return;
-    }
-    if abi_tests::world::oracle_only() {
-        return;
-    }
-    let jemalloc = [
-        "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2",
-        "/usr/lib/aarch64-linux-gnu/libjemalloc.so.2",
-        "/usr/lib/libjemalloc.so.2",
-    ];
-    let jemalloc = jemalloc
-        .into_iter()
-        .find(|path| std::path::Path::new(path).exists());
-    let jemalloc = jemalloc.expect(
-        "libjemalloc.so.2 is not installed (apt-get install libjemalloc2), and this test needs it",
-    );
-    let ours = artifacts::library().display().to_string();
-    let calls = [
-        Call::new("ls").arg("-lR").arg(world().path("dir")),
-        Call::bash("cat dir/*a links/relative; cd links/to-dir; pwd; env pwd; (cat same-b)").cwd(&world().at),
-        Call::new("python3").args(["-c", "import os, subprocess; print(sorted(os.listdir()), subprocess.check_output(['cat', 'one']))"]).cwd(&world().at),
-        Call::new("node").args(["-p", "require('fs').readdirSync('.').sort().join() + require('fs').statSync('one').size"]).cwd(&world().at),
-        Call::new(compile::c("threads")).arg(&world().at).arg("1"),
-    ];
-    for call in &calls {
-        let plain = world().plain(call);
-        assert_eq!(plain.ended, Ended::Status(0), "{}", plain.errors());
-        for order in [format!("{jemalloc}:{ours}"), format!("{ours}:{jemalloc}")] {
-            let served = world().preloaded(call).env("LD_PRELOAD", &order).run(None);
-            if let Some(report) = compare::difference(&plain, &served) {
-                panic!("LD_PRELOAD={order} {}\n{report}", call.line());
-            }
-        }
-    }
-    // A program that is linked to it, too.
-    let linked = compile::build_to_scratch("threads", &[jemalloc]);
-    let seen = world()
-        .same(&Call::new(linked).arg(&world().at).arg("1"))
-        .success();
-    assert_eq!(seen.text(), "0 faults, 0 descriptors more\n");
 }
 
 /// AddressSanitizer has hooks of its own, and looks at every library that is loaded.
