@@ -5,7 +5,6 @@
 #include "probe.h"
 #include "paths.h"
 #ifdef __GLIBC__
-#include <fts.h>
 #include <wordexp.h>
 #endif
 #include <glob.h>
@@ -288,40 +287,6 @@ static void by_getdirentries(const char *path) {
     }
 }
 
-static uint64_t walk_hash;
-static int walk_count;
-
-/* One entry of a walk, summed so that the order does not count. */
-static void walked(const char *path, const struct stat *s, int kind) {
-    uint64_t hash = fnv(fnv(FNV_START, path, strlen(path)), &kind, sizeof kind);
-    if (s != NULL) {
-        hash = fnv(hash, &s->st_mode, sizeof s->st_mode);
-        hash = fnv(hash, &s->st_size, sizeof s->st_size);
-        hash = fnv(hash, &s->st_mtim, sizeof s->st_mtim);
-    }
-    walk_hash += hash;
-    walk_count++;
-}
-
-static void walk_done(const char *call, const char *path, int answer) {
-    label(call, path);
-    printf("%d, %d entries %016llx\n", answer, walk_count, (unsigned long long)walk_hash);
-    walk_hash = walk_count = 0;
-}
-
-static void by_walk(const char *path) {
-    char root[PATH_MAX], *roots[] = {root, NULL};
-    static const int OPTIONS[] = {FTS_PHYSICAL, FTS_PHYSICAL | FTS_NOCHDIR, FTS_PHYSICAL | FTS_NOSTAT, FTS_PHYSICAL | FTS_SEEDOT};
-    for (int way = 0; way < COUNT(OPTIONS); way++) {
-        snprintf(root, sizeof root, "%s", path);
-        FTS *walk = fts_open(roots, OPTIONS[way], NULL);
-        FTSENT *entry;
-        while (walk != NULL && (entry = fts_read(walk)) != NULL)
-            walked(entry->fts_path, entry->fts_info == FTS_NS || OPTIONS[way] & FTS_NOSTAT ? NULL : entry->fts_statp, entry->fts_info);
-        walk_done("fts", path, walk == NULL ? -1 : fts_close(walk));
-    }
-}
-
 static void by_wordexp(const char *pattern) {
     wordexp_t words;
     int answer = wordexp(at(pattern), &words, WRDE_NOCMD);
@@ -386,10 +351,6 @@ int main(int argc, char **argv) {
             by_wordexp(PATTERNS[number]);
 #endif
     }
-#ifdef __GLIBC__
-    if (limits)
-        by_walk(P);
-#endif
     CALL("chdir", P, chdir(P));
     by_opendir(".");
     by_opendir("dir/..");

@@ -24,10 +24,9 @@ static int compare_lines(const void *left, const void *right) {
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-/* Prints what was kept, sorted: all of it, or beyond `most` lines their sum. */
-static void print_lines(const char *call, const char *path, int most) {
+/* Prints what was kept: all of it, or beyond `most` lines their sum. */
+static void print_in_order(const char *call, const char *path, int most) {
     uint64_t hash = FNV_START;
-    qsort(lines, line_count, sizeof *lines, compare_lines);
     for (int at = 0; at < line_count; at++)
         hash = fnv(hash, lines[at], strlen(lines[at]) + 1);
     label(call, path);
@@ -41,6 +40,12 @@ static void print_lines(const char *call, const char *path, int most) {
         free(lines[at]);
     }
     line_count = 0;
+}
+
+/* The same, sorted. */
+static void print_lines(const char *call, const char *path, int most) {
+    qsort(lines, line_count, sizeof *lines, compare_lines);
+    print_in_order(call, path, most);
 }
 
 /* Parts of stat that are the same on the disk and in a manifest. */

@@ -24,6 +24,11 @@ fn directories() {
 }
 
 #[test]
+fn fts() {
+    family("fts");
+}
+
+#[test]
 fn nftw() {
     family("nftw");
 }

@@ -91,6 +91,11 @@ next_functions! {
     glob(*const c_char, c_int, *const c_void, *mut c_void) -> c_int;
     nftw(*const c_char, *const c_void, c_int, c_int) -> c_int;
     ftw(*const c_char, *const c_void, c_int) -> c_int;
+    fts_open(*const *const c_char, c_int, *const c_void) -> *mut c_void;
+    fts_read(*mut c_void) -> *mut c_void;
+    fts_children(*mut c_void, c_int) -> *mut c_void;
+    fts_set(*mut c_void, *mut c_void, c_int) -> c_int;
+    fts_close(*mut c_void) -> c_int;
     inotify_add_watch(c_int, *const c_char, c_uint) -> c_int;
     scandirat(c_int, *const c_char, *mut *mut *mut c_void, *const c_void, *const c_void) -> c_int;
     scandir(*const c_char, *mut *mut *mut c_void, *const c_void, *const c_void) -> c_int;

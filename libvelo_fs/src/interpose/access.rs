@@ -94,9 +94,11 @@ unsafe fn access_slowly(
         }
         Where::Kernel => {
             count(Family::Access, Outcome::PassedOutside);
+            let before = errno::last();
             let answer = pass(dirfd, path);
+            let failed = (answer == -1).then_some(before);
             // SAFETY: the caller's C string.
-            match unsafe { look_again(answer == -1, Family::Access, dirfd, path, options) } {
+            match unsafe { look_again(failed, Family::Access, dirfd, path, options) } {
                 Some((world, entry)) => check(world, entry, mode, user).unwrap_or_else(errno::fail),
                 None => answer,
             }

@@ -79,11 +79,12 @@ pub(super) unsafe fn chdir_with(
         }
         Where::Kernel => {
             count(Family::Cwd, Outcome::PassedOutside);
+            let before = errno::last();
             let answer = pass(path);
             // SAFETY: the caller's C string.
             match unsafe {
                 look_again(
-                    answer == -1,
+                    (answer == -1).then_some(before),
                     Family::Cwd,
                     nr::AT_FDCWD,
                     path,

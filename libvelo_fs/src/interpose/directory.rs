@@ -64,11 +64,12 @@ pub unsafe extern "C" fn opendir(path: *const c_char) -> Dir {
         }
         Where::Kernel => {
             count(Family::Directory, Outcome::PassedOutside);
+            let before = errno::last();
             let dir = pass(path);
             // SAFETY: the caller's C string.
             match unsafe {
                 look_again(
-                    dir.is_null(),
+                    dir.is_null().then_some(before),
                     Family::Directory,
                     nr::AT_FDCWD,
                     path,

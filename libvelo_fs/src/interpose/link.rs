@@ -281,11 +281,12 @@ pub unsafe extern "C" fn realpath(path: *const c_char, out: *mut c_char) -> *mut
         }
         Where::Kernel => {
             count(Family::Readlink, Outcome::PassedOutside);
+            let before = errno::last();
             let answer = pass(path);
             // SAFETY: the caller's C string and buffer.
             unsafe {
                 match look_again(
-                    answer.is_null(),
+                    answer.is_null().then_some(before),
                     Family::Readlink,
                     nr::AT_FDCWD,
                     path,

@@ -17,6 +17,7 @@ mod directory;
 mod exec;
 mod fd;
 mod filesystem;
+mod fts;
 mod ftw;
 mod glob;
 mod link;
@@ -91,9 +92,11 @@ unsafe fn reading_slowly(
         Where::Served(world, entry) => finish(family, serve(world, entry)),
         Where::Kernel => {
             stats::count(family, Outcome::PassedOutside);
+            let before = errno::last();
             let answer = pass(dirfd, path);
+            let failed = (answer == -1).then_some(before);
             // SAFETY: passed on to the caller.
-            match unsafe { look_again(answer == -1, family, dirfd, path, options) } {
+            match unsafe { look_again(failed, family, dirfd, path, options) } {
                 Some((world, entry)) => serve(world, entry).unwrap_or_else(errno::fail),
                 None => answer,
             }
@@ -107,24 +110,27 @@ unsafe fn reading_slowly(
     }
 }
 
-/// What a call that the kernel answered turns out to mean, if it `failed` for want
-/// of the path and symlinks of the kernel's lead into a mount.
+/// What a call that the kernel answered turns out to mean, if it failed for want of
+/// the path and symlinks of the kernel's lead into a mount. `failed` is the `errno` of
+/// before such a call, which is put back.
 ///
 /// # Safety
 /// `path` is a C string or a bad pointer.
 #[inline(always)]
 unsafe fn look_again(
-    failed: bool,
+    failed: Option<Errno>,
     family: Family,
     dirfd: c_int,
     path: *const c_char,
     options: Options,
 ) -> Option<(&'static World, Entry)> {
-    if !failed || !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
+    let before = failed?;
+    if !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
         return None;
     }
     // SAFETY: passed on to the caller.
     let found = unsafe { second_look(dirfd, path, options) }?;
+    errno::restore(before);
     stats::count(family, Outcome::ServedSecondLook);
     Some(found)
 }

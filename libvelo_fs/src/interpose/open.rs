@@ -126,6 +126,7 @@ unsafe fn open_slowly(
         }
         Where::Kernel => {
             count(Family::Open, Outcome::PassedOutside);
+            let before = errno::last();
             let opened = pass(dirfd, path);
             if opened >= 0 {
                 // SAFETY: the kernel has accepted the string.
@@ -133,7 +134,7 @@ unsafe fn open_slowly(
                 return opened;
             }
             // SAFETY: passed on to the caller.
-            match unsafe { look_again(true, Family::Open, dirfd, path, options) } {
+            match unsafe { look_again(Some(before), Family::Open, dirfd, path, options) } {
                 Some((world, entry)) => open_entry(world, entry, flags).unwrap_or_else(errno::fail),
                 None => opened,
             }

@@ -119,10 +119,11 @@ unsafe fn open_stream(
         }
         Where::Kernel => {
             count(Family::Open, Outcome::PassedOutside);
+            let before = errno::last();
             let stream = open(path);
+            let failed = stream.is_null().then_some(before);
             // SAFETY: the caller's C string.
-            let again =
-                unsafe { look_again(stream.is_null(), Family::Open, nr::AT_FDCWD, path, options) };
+            let again = unsafe { look_again(failed, Family::Open, nr::AT_FDCWD, path, options) };
             let Some((world, entry)) = again else {
                 return opened(stream);
             };

@@ -39,6 +39,7 @@ pub(super) unsafe fn status(
     } else {
         (nr::AT_SYMLINK_NOFOLLOW, Options::NO_FOLLOW)
     };
+    let before = errno::last();
     // SAFETY: passed on to the caller; a successful call has filled `out`.
     unsafe {
         let answer = match stat::fstatat(dirfd, path, out, flags as c_int) {
@@ -68,9 +69,8 @@ pub(super) unsafe fn status(
                 Where::Absent { .. } => Err(Errno::ENOENT),
                 Where::Failed(error) => Err(error),
             };
-            closer.inspect_err(|error| {
-                errno::fail(*error);
-            })
+            errno::restore(closer.err().unwrap_or(before));
+            closer
         })
     }
 }
