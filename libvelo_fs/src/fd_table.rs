@@ -8,7 +8,7 @@
 
 use crate::world::{Entry, World};
 use crate::{sys, world};
-use core::ffi::c_int;
+use core::ffi::{CStr, c_int};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use linux_raw_sys::general as nr;
 use velo_core::stamp::stamp_ns;
@@ -23,6 +23,7 @@ const KIND_SHIFT: u32 = 60;
 const FOREIGN: u64 = 1;
 const SERVED: u64 = 2;
 const ANCESTOR: u64 = 3;
+const IN_PROC: u64 = 4;
 
 /// What is known of a descriptor.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum Known {
     Unknown,
     /// The kernel's own business.
     Foreign,
+    /// The same, and it may be a directory of `/proc` whose links lead into the store.
+    InProc,
     /// A served file or directory.
     Served(Entry),
     /// A plain directory above a mount: the first `bytes` bytes of the mount's path.
@@ -42,10 +45,18 @@ pub enum Known {
     },
 }
 
+impl Known {
+    /// Whether it is surely not served.
+    pub fn is_plain(self) -> bool {
+        matches!(self, Self::Foreign | Self::InProc | Self::Ancestor { .. })
+    }
+}
+
 fn encode(known: Known) -> u64 {
     let (kind, mount, rest) = match known {
         Known::Unknown => return 0,
         Known::Foreign => (FOREIGN, 0, 0),
+        Known::InProc => (IN_PROC, 0, 0),
         Known::Served(entry) => (SERVED, entry.mount, entry.index),
         Known::Ancestor { mount, bytes } => (ANCESTOR, mount, bytes),
     };
@@ -65,6 +76,7 @@ pub fn get(descriptor: c_int) -> Known {
         FOREIGN => Known::Foreign,
         SERVED => Known::Served(Entry { mount, index: rest }),
         ANCESTOR => Known::Ancestor { mount, bytes: rest },
+        IN_PROC => Known::InProc,
         _ => Known::Unknown,
     }
 }
@@ -178,12 +190,25 @@ pub fn is_served(world: &World, entry: Entry, status: &sys::Stat) -> bool {
 
 /// The path that the kernel shows for a descriptor.
 pub fn physical_path(descriptor: c_int, buffer: &mut [u8]) -> Option<&[u8]> {
-    let mut link = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let mut link = [0; LINK_BYTES];
+    let link = link_of(descriptor, &mut link)?;
+    let bytes = sys::readlinkat(nr::AT_FDCWD, link.as_ptr(), buffer).ok()?;
+    buffer.get(..bytes)
+}
+
+/// Room for the longest of [`link_of`].
+pub const LINK_BYTES: usize = 32;
+
+/// The path of the link that `/proc` has for a descriptor of this process.
+pub fn link_of(descriptor: c_int, link: &mut [u8; LINK_BYTES]) -> Option<&CStr> {
+    const DIRECTORY: &[u8] = b"/proc/self/fd/";
     let mut text = [0; 20];
     let digits = crate::message::decimal(u64::try_from(descriptor).ok()?, &mut text);
-    link.get_mut(14..14 + digits.len())?.copy_from_slice(digits);
-    let bytes = sys::readlinkat(nr::AT_FDCWD, link.as_ptr().cast(), buffer).ok()?;
-    buffer.get(..bytes)
+    let (start, rest) = link.split_at_mut_checked(DIRECTORY.len())?;
+    start.copy_from_slice(DIRECTORY);
+    rest.get_mut(..digits.len())?.copy_from_slice(digits);
+    *rest.get_mut(digits.len())? = 0;
+    CStr::from_bytes_until_nul(link).ok()
 }
 
 /// The first entry whose content stands at this physical path: a view file by its
@@ -225,7 +250,7 @@ pub fn is_in_store(descriptor: c_int) -> bool {
     let Some(world) = world::get() else {
         return false;
     };
-    if matches!(get(descriptor), Known::Foreign | Known::Ancestor { .. }) {
+    if get(descriptor).is_plain() {
         return false;
     }
     let mut buffer = [0; nr::PATH_MAX as usize];

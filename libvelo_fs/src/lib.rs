@@ -23,6 +23,7 @@ mod link_map;
 mod listing;
 mod locate;
 mod magic_link;
+mod maps_text;
 mod message;
 mod mount_points;
 mod next;

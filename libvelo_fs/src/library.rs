@@ -98,7 +98,7 @@ fn spelled<'o>(world: &World, text: &[u8], out: &'o mut [u8; PATH_BYTES]) -> Opt
         return None;
     }
     let (mount, rest) = world.view.mount_of_prefix(text)?;
-    world.loader_path(mount as u16, rest, out)
+    world.physical_below(mount as u16, rest, out)
 }
 
 /// A path of a served entry: spelled as the caller has it, if that leads the kernel
@@ -154,13 +154,13 @@ pub fn place_for_loader<'o>(
     if let Some((mount, relative)) = below
         && (mount != usize::from(entry.mount) || relative != canonical)
         && let Some(bytes) = world
-            .loader_path(mount as u16, relative, out)
+            .physical_below(mount as u16, relative, out)
             .map(<[u8]>::len)
         && leads_to(world, entry, out.as_ptr().cast())
     {
         return out.get(..bytes);
     }
-    world.loader_path(entry.mount, canonical, out)
+    world.physical_below(entry.mount, canonical, out)
 }
 
 /// Whether the kernel finds the place of an entry at `path`.
@@ -189,7 +189,7 @@ fn of_nothing<'o>(
     };
     let length = length.or_else(|| {
         let text = text.strip_prefix(b"/").unwrap_or(text);
-        world.loader_path(0, text, out).map(<[u8]>::len)
+        world.physical_below(0, text, out).map(<[u8]>::len)
     });
     length
         .and_then(|length| out.get(..length))

@@ -5,8 +5,9 @@
 
 use crate::cwd::{self, Cwd};
 use crate::fd_table::{self, Known};
+use crate::magic_link::{self, Led};
 use crate::world::{Entry, World};
-use crate::{errno, magic_link, sys, world};
+use crate::{errno, sys, world};
 use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int};
 use linux_raw_sys::general as nr;
@@ -154,42 +155,32 @@ fn locate_as<'s>(
     user: &User,
     scratch: &'s mut PathBuffer,
 ) -> Where<'s> {
-    let base = if let [b'/', ..] = path {
-        Base::Cwd(b"/")
-    } else if path.is_empty() && !options.allow_empty {
-        return Where::Kernel;
-    } else {
-        match base_of(world, dirfd, path) {
-            Some(base) => base,
-            None => return Where::Kernel,
-        }
+    // Physical paths come from the loader and from `/proc`.
+    let led = match path {
+        [b'/', ..] => match world.split_physical(path) {
+            Some((entry, rest)) => Some((Led::Entry(entry), rest)),
+            None if path.starts_with(b"/proc/") || path.starts_with(b"/dev/") => {
+                magic_link::follow(world, path)
+            }
+            None => None,
+        },
+        [] => None,
+        _ => magic_link::follow_from(world, dirfd, path),
     };
-    // Physical paths come from the loader (dladdr) and from `/proc`.
-    let inner = match world.split_physical(path) {
-        None if path.starts_with(b"/proc/") || path.starts_with(b"/dev/fd/") => {
-            magic_link::follow(world, path)
-        }
-        inner => inner,
-    };
-    if let Some((entry, rest)) = inner {
-        let rest = trim_slashes(rest);
-        if !rest.is_empty() {
-            let base = entry_base(entry);
-            let found = resolve::resolve(
-                &world.view,
-                base,
-                rest,
-                options,
-                user,
-                &mut KernelTree,
-                scratch,
-            );
-            return answer(world, found);
-        }
-        if options.follow_final {
+    let led = led.map(|(led, rest)| (led, trim_slashes(rest)));
+    let (base, path) = match led {
+        Some((Led::Entry(entry), b"")) if options.follow_final => {
             return Where::Served(world, entry);
         }
-    }
+        Some((Led::Entry(entry), rest)) if !rest.is_empty() => (entry_base(entry), rest),
+        Some((Led::Directory(directory), rest)) if !rest.is_empty() => (Base::Dir(directory), rest),
+        _ if path.starts_with(b"/") => (Base::Cwd(b"/"), path),
+        _ if path.is_empty() && !options.allow_empty => return Where::Kernel,
+        _ => match base_of(world, dirfd, path) {
+            Some(base) => (base, path),
+            None => return Where::Kernel,
+        },
+    };
     let again: *mut PathBuffer = scratch;
     let ask = |options, scratch| {
         resolve::resolve(
@@ -216,7 +207,8 @@ fn locate_as<'s>(
     }
 }
 
-fn trim_slashes(path: &[u8]) -> &[u8] {
+/// What follows the slashes that `path` begins with.
+pub fn trim_slashes(path: &[u8]) -> &[u8] {
     let start = path.iter().position(|byte| *byte != b'/');
     path.get(start.unwrap_or(path.len())..).unwrap_or(b"")
 }
@@ -261,7 +253,7 @@ fn base_of(world: &'static World, dirfd: c_int, path: &[u8]) -> Option<Base<'sta
             .path()
             .get(..bytes as usize)
             .map(|directory| Base::Dir(if bytes == 0 { b"/" } else { directory })),
-        Known::Foreign | Known::Unknown => None,
+        Known::Foreign | Known::InProc | Known::Unknown => None,
     }
 }
 

@@ -5,7 +5,7 @@
 //! names in its list can be rewritten:
 //! - start-up objects are never unloaded: they get new strings, once, at start-up;
 //! - glibc frees the names of others with the objects, so those are rewritten where they
-//!   stand, under the lock that guards the list ([`World::loader_path`] makes room);
+//!   stand, under the lock that guards the list ([`World::physical`] makes room);
 //! - musl never unloads, but has pointers into the old string: a new one again.
 //!
 //! What is not rewritten yet (constructors ask while their library is being loaded) is

@@ -3,6 +3,7 @@
 //!
 //! Invariant: what is not surely a path into the store stays as it is.
 
+use crate::served::STORE_BYTES_MAX;
 use crate::world::World;
 use crate::{fd_table, locate};
 use core::ffi::c_char;
@@ -10,37 +11,70 @@ use core::ops::Range;
 use linux_raw_sys::general as nr;
 use velo_core::store_layout::BLOB_SUFFIX_BYTES;
 
-/// Room for one replacement.
-pub type Buffer = [u8; nr::PATH_MAX as usize];
+const BLOB_PATH_BYTES: usize = STORE_BYTES_MAX + BLOB_SUFFIX_BYTES;
 
-/// The next physical path in `text` from byte `from` on: the bytes to replace, and by
-/// what. Of a path in a view tree that is the way to the mount; what follows it stays.
-pub fn find<'b>(
-    world: &'static World,
-    text: &[u8],
-    from: usize,
-    buffer: &'b mut Buffer,
-) -> Option<(Range<usize>, &'b [u8])> {
-    let mut at = from;
-    loop {
-        let start = at + text.get(at..)?.iter().position(|byte| *byte == b'/')?;
-        let tail = text.get(start..)?;
-        let slashes = tail.iter().position(|byte| *byte != b'/')?;
-        if starts_path(text, start) {
-            let path = tail.get(..end_of(tail)).unwrap_or(tail);
-            if let Some((mount, rest)) = world.shown(path) {
-                return Some((start..start + path.len() - rest.len(), mount));
-            }
-            let inner = path.get(slashes - 1..).unwrap_or(path);
-            if let Some(blob) = blob_name(world, inner)
-                && let Some(entry) = fd_table::by_content(world, blob)
-            {
-                let end = start + slashes - 1 + blob.len();
-                let bytes = world.virtual_path(entry, buffer)?;
-                return Some((start..end, buffer.get(..bytes)?));
-            }
+/// Looks for physical paths in a text. Remembers the last blob, because its mappings
+/// stand side by side and looking it up takes long.
+pub struct Finder {
+    /// The last blob's path, and the virtual one in its place.
+    blob: [u8; BLOB_PATH_BYTES],
+    blob_bytes: usize,
+    shown: [u8; nr::PATH_MAX as usize],
+    shown_bytes: usize,
+}
+
+impl Finder {
+    /// Has found nothing yet.
+    pub fn new() -> Self {
+        Self {
+            blob: [0; BLOB_PATH_BYTES],
+            blob_bytes: 0,
+            shown: [0; nr::PATH_MAX as usize],
+            shown_bytes: 0,
         }
-        at = start + slashes;
+    }
+
+    /// The next physical path in `text` from byte `from` on: the bytes to replace, and by
+    /// what. Of a path in a view tree that is the way to the mount; what follows it stays.
+    pub fn next(
+        &mut self,
+        world: &'static World,
+        text: &[u8],
+        from: usize,
+    ) -> Option<(Range<usize>, &[u8])> {
+        let mut at = from;
+        loop {
+            let start = at + text.get(at..)?.iter().position(|byte| *byte == b'/')?;
+            let tail = text.get(start..)?;
+            let slashes = tail.iter().position(|byte| *byte != b'/')?;
+            if starts_path(text, start) {
+                let end = tail.iter().position(|byte| *byte == b'\n');
+                let path = tail.get(..end.unwrap_or(tail.len()))?;
+                if let Some((mount, rest)) = world.shown(path) {
+                    return Some((start..start + path.len() - rest.len(), mount));
+                }
+                let inner = path.get(slashes - 1..)?;
+                if let Some(blob) = blob_name(world, inner)
+                    && self.look_up(world, blob).is_some()
+                {
+                    let end = start + slashes - 1 + blob.len();
+                    return Some((start..end, self.shown.get(..self.shown_bytes)?));
+                }
+            }
+            at = start + slashes;
+        }
+    }
+
+    /// Finds the first path that has the content of a blob.
+    fn look_up(&mut self, world: &'static World, blob: &[u8]) -> Option<()> {
+        if self.blob.get(..self.blob_bytes) == Some(blob) {
+            return Some(());
+        }
+        let entry = fd_table::by_content(world, blob)?;
+        self.shown_bytes = world.virtual_path(entry, &mut self.shown)?;
+        self.blob.get_mut(..blob.len())?.copy_from_slice(blob);
+        self.blob_bytes = blob.len();
+        Some(())
     }
 }
 
@@ -50,13 +84,6 @@ fn starts_path(text: &[u8], start: usize) -> bool {
     !before.is_some_and(|byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'\\') || *byte >= 128
     })
-}
-
-/// Where a path in a text can at most end. Names may have blanks and colons in them, so
-/// that is the line's end, but for what follows the store's own names.
-fn end_of(tail: &[u8]) -> usize {
-    let line = tail.iter().position(|byte| *byte == b'\n');
-    line.unwrap_or(tail.len())
 }
 
 /// The blob's path that `path` begins with.
@@ -70,10 +97,8 @@ fn blob_name<'t>(world: &World, path: &'t [u8]) -> Option<&'t [u8]> {
 /// need more room stays physical.
 fn rewrite(world: &'static World, text: &mut [u8]) -> usize {
     let (mut length, mut from) = (text.len(), 0);
-    let mut buffer = [0; nr::PATH_MAX as usize];
-    while let Some((range, path)) =
-        find(world, text.get(..length).unwrap_or(b""), from, &mut buffer)
-    {
+    let mut finder = Finder::new();
+    while let Some((range, path)) = finder.next(world, text.get(..length).unwrap_or(b""), from) {
         let Range { start, end } = range;
         let Some(slot) = text.get_mut(start..start + path.len()) else {
             break;

@@ -9,7 +9,7 @@ use crate::message::{Line, say};
 use crate::served::STORE_BYTES_MAX;
 use crate::symbol::{is_glibc, weak_address};
 use crate::world::{self, Place, Variables, World};
-use crate::{arena, cwd, environment, link_map, object_names, stats, sys};
+use crate::{arena, cwd, environment, link_map, object_names, shown_text, stats, sys};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
 use core::mem::MaybeUninit;
@@ -111,6 +111,7 @@ unsafe fn start(environment: Strings) {
         // objects that were there from the start.
         unsafe {
             set_variables(environment, world);
+            show_executed_path(world);
             object_names::rename_start(world);
         }
     }
@@ -140,6 +141,21 @@ unsafe fn read_settings(environment: Strings) -> Settings {
         }
     }
     settings
+}
+
+/// The path that the kernel executed, which the program finds in its auxiliary vector.
+unsafe fn show_executed_path(world: &'static World) {
+    const AT_EXECFN: core::ffi::c_ulong = 31;
+    let getauxval = weak_address!("getauxval");
+    if getauxval.is_null() {
+        return;
+    }
+    // SAFETY: getauxval(3) of the C library; the kernel put the string on the stack.
+    unsafe {
+        let getauxval: extern "C" fn(core::ffi::c_ulong) -> *mut c_char =
+            core::mem::transmute(getauxval);
+        shown_text::rewrite_string(world, getauxval(AT_EXECFN));
+    }
 }
 
 /// Puts the manifests' absolute paths into the process's own environment, for its

@@ -257,6 +257,62 @@ pub fn map_memory(bytes: usize) -> Result<*mut u8, Errno> {
     .map(|address| address as *mut u8)
 }
 
+/// munmap(2) of a mapping that [`map_memory`] made.
+///
+/// # Safety
+/// Nobody uses the memory any more.
+pub unsafe fn unmap(start: *mut u8, bytes: usize) {
+    // SAFETY: passed on to the caller.
+    unsafe { call(nr::__NR_munmap, start as usize, bytes, 0, 0) };
+}
+
+/// memfd_create(2), closed on exec.
+pub fn memory_file(name: &core::ffi::CStr) -> Result<c_int, Errno> {
+    let flags = nr::MFD_CLOEXEC as usize;
+    // SAFETY: a C string.
+    let answer = unsafe { call(nr::__NR_memfd_create, name.as_ptr() as usize, flags, 0, 0) };
+    result(answer).map(|descriptor| descriptor as c_int)
+}
+
+/// write(2) until all of `bytes` is written.
+pub fn write_all(descriptor: c_int, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        let (start, length) = (bytes.as_ptr() as usize, bytes.len());
+        // SAFETY: the buffer is ours.
+        let answer = unsafe { call(nr::__NR_write, fd(descriptor), start, length, 0) };
+        match result(answer) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or(b""),
+            Err(Errno(EINTR)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+const EINTR: i32 = 4;
+
+/// dup3(2): makes `old` what `new` is, and keeps whether it is closed on exec.
+pub fn replace(new: c_int, old: c_int) -> Result<(), Errno> {
+    let flags = if is_close_on_exec(old) {
+        nr::O_CLOEXEC
+    } else {
+        0
+    };
+    // SAFETY: no pointers.
+    result(unsafe { call(nr::__NR_dup3, fd(new), fd(old), flags as usize, 0) }).map(|_| ())
+}
+
+/// prlimit64(2): the largest file that the process may write, in bytes.
+pub fn file_size_limit() -> Result<u64, Errno> {
+    let mut limit = [0u64; 2];
+    let out = limit.as_mut_ptr() as usize;
+    let resource = nr::RLIMIT_FSIZE as usize;
+    // SAFETY: the buffer is a `struct rlimit64`, two numbers.
+    result(unsafe { call(nr::__NR_prlimit64, 0, resource, 0, out) })?;
+    let [soft, _] = limit;
+    Ok(soft)
+}
+
 /// exit_group(2).
 pub fn exit(status: c_int) -> ! {
     loop {

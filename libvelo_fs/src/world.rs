@@ -178,7 +178,13 @@ impl World {
     /// The mount whose view tree a physical path lies in, and the path below its root:
     /// what a program has learnt from the loader or from `/proc`.
     #[inline]
-    pub fn split_physical<'p>(&self, physical: &'p [u8]) -> Option<(Entry, &'p [u8])> {
+    pub fn split_physical<'p>(&self, mut physical: &'p [u8]) -> Option<(Entry, &'p [u8])> {
+        // Those of [`Self::physical`] may begin with more than one slash.
+        while let [b'/', shorter @ ..] = physical
+            && shorter.first() == Some(&b'/')
+        {
+            physical = shorter;
+        }
         for (number, place) in self.places.iter().enumerate() {
             let rest = match physical.strip_prefix(place.view) {
                 Some([]) => b"".as_slice(),
@@ -193,7 +199,7 @@ impl World {
     }
 
     /// How a physical path in a view tree reads to the program: the mount's path, and
-    /// what follows it. Slashes that [`Self::loader_path`] has put before it are no part of it.
+    /// what follows it. Slashes that [`Self::physical`] has put before it are no part of it.
     #[inline]
     pub fn shown<'p>(&self, physical: &'p [u8]) -> Option<(&'static [u8], &'p [u8])> {
         let slashes = physical.iter().position(|byte| *byte != b'/')?;
@@ -211,21 +217,28 @@ impl World {
         })
     }
 
-    /// Writes a physical path for the loader and a NUL: `relative` below a mount's place
-    /// in the view tree. It is not shorter than the virtual path, so that the loader's
-    /// own copies of it have room for that ([`crate::object_names`]).
-    pub fn loader_path<'o>(
+    /// Writes the place of a mount's root in the view tree. It is not shorter than the
+    /// mount's path, so that whoever keeps a physical path (the loader its names, the
+    /// kernel what it executed) has room for the virtual one: slashes before it see to that.
+    fn place_of(&self, mount: u16, out: &mut [u8]) -> Option<usize> {
+        let view = self.place(mount)?.view;
+        let slashes = self.mount(mount)?.path().len().saturating_sub(view.len());
+        out.get_mut(..slashes)?.fill(b'/');
+        let end = slashes + view.len();
+        out.get_mut(slashes..end)?.copy_from_slice(view);
+        Some(end)
+    }
+
+    /// Writes the physical path of `relative` below a mount and a NUL; without the NUL.
+    pub fn physical_below<'o>(
         &self,
         mount: u16,
         relative: &[u8],
         out: &'o mut [u8],
     ) -> Option<&'o [u8]> {
-        let view = self.place(mount)?.view;
-        let slashes = self.mount(mount)?.path().len().saturating_sub(view.len());
+        let mut end = self.place_of(mount, out)?;
         let slash: &[u8] = if relative.is_empty() { b"" } else { b"/" };
-        let mut end = slashes;
-        out.get_mut(..slashes)?.fill(b'/');
-        for part in [view, slash, relative, b"\0"] {
+        for part in [slash, relative, b"\0"] {
             out.get_mut(end..end + part.len())?.copy_from_slice(part);
             end += part.len();
         }
@@ -234,19 +247,17 @@ impl World {
 
     /// Writes the physical path of `entry` in its view tree and a NUL; the length without it.
     pub fn physical(&self, entry: Entry, out: &mut [u8]) -> Option<usize> {
-        let view = self.place(entry.mount)?.view;
         let manifest = self.manifest(entry.mount)?;
-        let (head, rest) = out.split_at_mut_checked(view.len() + 1)?;
-        let (prefix, slash) = head.split_at_mut_checked(view.len())?;
-        prefix.copy_from_slice(view);
+        let end = self.place_of(entry.mount, out)?;
+        let (slash, rest) = out.get_mut(end..)?.split_first_mut()?;
         let relative_bytes = manifest.rel_path(entry.index, rest)?;
         if relative_bytes == 0 {
-            slash.fill(0);
-            return Some(view.len());
+            *slash = 0;
+            return Some(end);
         }
-        slash.fill(b'/');
+        *slash = b'/';
         *rest.get_mut(relative_bytes)? = 0;
-        Some(view.len() + 1 + relative_bytes)
+        Some(end + 1 + relative_bytes)
     }
 
     /// Writes the virtual absolute path of `entry` and a NUL; the length without it.

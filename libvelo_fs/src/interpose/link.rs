@@ -2,13 +2,13 @@
 //! as the virtual paths that they stand for.
 
 use super::{look_again, reading};
-use crate::fd_table::{self, Known};
+use crate::fd_table;
 use crate::heap::malloc;
 use crate::locate::{Where, is_bad, locate};
 use crate::served::vnode;
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
-use crate::{errno, next, sys, world};
+use crate::{errno, magic_link, next, shown_text, sys, world};
 use core::ffi::{c_char, c_int};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
@@ -63,33 +63,53 @@ pub(super) unsafe fn readlink_at(
             path,
             options,
             serve,
-            |dirfd, path| match virtual_target(dirfd, path, buffer, size) {
-                Some(bytes) => bytes,
+            |dirfd, path| match world::get() {
+                Some(world) => shown_target(world, dirfd, path, buffer, size, pass),
                 None => pass(dirfd, path),
             },
         )
     }
 }
 
+/// readlinkat(2) of a link of the kernel's: those of `/proc` that lead into the store are
+/// shown by their virtual paths.
+unsafe fn shown_target(
+    world: &'static World,
+    dirfd: c_int,
+    path: *const c_char,
+    buffer: *mut c_char,
+    size: usize,
+    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+) -> c_int {
+    // SAFETY: the caller's C string and buffer.
+    unsafe {
+        let text = crate::locate::bytes(path).unwrap_or(b"");
+        let absolute = text.starts_with(b"/");
+        if absolute && (text.starts_with(b"/proc/") || text.starts_with(b"/dev/"))
+            || !absolute && magic_link::is_in_proc(world, dirfd)
+        {
+            // First into a buffer of our own: the caller's must not see the physical path.
+            return virtual_target(world, dirfd, path, buffer, size)
+                .unwrap_or_else(|| pass(dirfd, path));
+        }
+        pass(dirfd, path)
+    }
+}
+
 /// The virtual path that a link of `/proc` stands for, written to the caller's buffer;
 /// `None` if it is not such a link, or does not lead into the store.
 unsafe fn virtual_target(
+    world: &'static World,
     dirfd: c_int,
     path: *const c_char,
     buffer: *mut c_char,
     size: usize,
 ) -> Option<c_int> {
-    let world = world::get()?;
     // SAFETY: the caller's C string.
     let text = unsafe { crate::locate::bytes(path) }?;
-    let relative = dirfd != nr::AT_FDCWD && !text.starts_with(b"/");
-    if !relative && !text.starts_with(b"/proc/") && !text.starts_with(b"/dev/") {
-        return None;
-    }
-    // Into a buffer of our own: the caller's must not see the physical path.
     let mut physical = [0; PATH_BYTES];
     let length = sys::readlinkat(dirfd, path, &mut physical).ok()?;
-    let entry = entry_of_physical(world, path, physical.get(..length)?)?;
+    let entry = entry_of_physical(world, dirfd, text, physical.get(..length)?)?;
     let mut shown = [0; PATH_BYTES];
     let length = world.virtual_path(entry, &mut shown)?;
     // SAFETY: the caller's buffer.
@@ -98,21 +118,18 @@ unsafe fn virtual_target(
 
 /// The entry that a physical path of `/proc` stands for. A blob may stand for
 /// several; for a descriptor of our own the table knows which one was opened.
-fn entry_of_physical(world: &'static World, link: *const c_char, physical: &[u8]) -> Option<Entry> {
-    // SAFETY: the kernel has accepted the string.
-    let link = unsafe { crate::locate::bytes(link) }?;
-    let digits = link
-        .strip_prefix(b"/proc/self/fd/")
-        .or_else(|| link.strip_prefix(b"/dev/fd/"));
-    let descriptor =
-        digits.and_then(|digits| core::str::from_utf8(digits).ok()?.parse::<c_int>().ok());
-    if let Some(Known::Served(entry)) = descriptor.map(fd_table::get) {
-        return Some(entry);
-    }
-    if !physical.starts_with(b"/") {
-        return None;
-    }
-    fd_table::by_content(world, physical)
+fn entry_of_physical(
+    world: &'static World,
+    dirfd: c_int,
+    link: &[u8],
+    physical: &[u8],
+) -> Option<Entry> {
+    let first = fd_table::by_content(world, physical)?;
+    let mut path = [0; PATH_BYTES];
+    let own = magic_link::absolute(dirfd, link, &mut path)
+        .and_then(magic_link::own_descriptor)
+        .and_then(fd_table::served);
+    Some(own.unwrap_or(first))
 }
 
 fn raw(dirfd: c_int, path: *const c_char, buffer: *mut c_char, size: usize) -> c_int {
@@ -285,6 +302,12 @@ pub unsafe extern "C" fn realpath(path: *const c_char, out: *mut c_char) -> *mut
             let answer = pass(path);
             // SAFETY: the caller's C string and buffer.
             unsafe {
+                if let Some(world) = world::get()
+                    && crate::locate::bytes(path).is_some_and(|path| path.starts_with(b"/proc/"))
+                {
+                    // By way of a link that may be read and not followed.
+                    shown_text::rewrite_string(world, answer);
+                }
                 match look_again(
                     answer.is_null().then_some(before),
                     Family::Readlink,

@@ -193,7 +193,17 @@ unsafe fn note_passed(dirfd: c_int, path: *const c_char, opened: c_int) {
     }
     // SAFETY: passed on to the caller; the kernel has accepted the string.
     let known = unsafe { ancestor(dirfd, path) };
-    fd_table::set(opened, known.unwrap_or(Known::Foreign));
+    // SAFETY: as above.
+    let in_proc = match unsafe { locate::bytes(path) } {
+        Some(path @ [b'/', ..]) => path.starts_with(b"/proc/"),
+        _ => fd_table::get(dirfd) == Known::InProc,
+    };
+    let otherwise = if in_proc {
+        Known::InProc
+    } else {
+        Known::Foreign
+    };
+    fd_table::set(opened, known.unwrap_or(otherwise));
 }
 
 unsafe fn ancestor(dirfd: c_int, path: *const c_char) -> Option<Known> {

@@ -6,7 +6,7 @@ use crate::locate::{self, Quick, User, Where, locate};
 use crate::served;
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
-use crate::{errno, next, sys};
+use crate::{errno, maps_text, next, sys};
 use core::ffi::{c_char, c_int, c_uint};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
@@ -130,7 +130,10 @@ unsafe fn open_slowly(
             let opened = pass(dirfd, path);
             if opened >= 0 {
                 // SAFETY: the kernel has accepted the string.
-                unsafe { note_passed(dirfd, path, opened) };
+                unsafe {
+                    note_passed(dirfd, path, opened);
+                    maps_text::show(path, opened);
+                }
                 return opened;
             }
             // SAFETY: passed on to the caller.
@@ -143,7 +146,10 @@ unsafe fn open_slowly(
             count(Family::Open, Outcome::PassedRewritten);
             let opened = pass(nr::AT_FDCWD, path.as_ptr());
             // SAFETY: the resolver's own C string.
-            unsafe { note_passed(nr::AT_FDCWD, path.as_ptr(), opened) };
+            unsafe {
+                note_passed(nr::AT_FDCWD, path.as_ptr(), opened);
+                maps_text::show(path.as_ptr(), opened);
+            }
             opened
         }
         Where::Absent { slash, .. } => {

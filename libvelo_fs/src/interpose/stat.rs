@@ -138,10 +138,7 @@ pub unsafe extern "C" fn fstatat64(
 /// The entry behind a descriptor, and nothing if the kernel says it is something else.
 fn served_descriptor(descriptor: c_int) -> Option<(&'static world::World, world::Entry)> {
     let world = world::get()?;
-    if matches!(
-        fd_table::get(descriptor),
-        Known::Foreign | Known::Ancestor { .. }
-    ) {
+    if fd_table::get(descriptor).is_plain() {
         return None;
     }
     let status = sys::fstat_of(descriptor).ok()?;

@@ -7,7 +7,7 @@ use crate::locate::{User, Where, locate};
 use crate::served::{may_read, report_missing, vnode, with_kernel_path};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
-use crate::{errno, next};
+use crate::{errno, maps_text, next};
 use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
 use linux_raw_sys::general as nr;
@@ -115,7 +115,8 @@ unsafe fn open_stream(
         Where::Failed(error) => Err(error),
         Where::KernelAt(path) => {
             count(Family::Open, Outcome::PassedRewritten);
-            return opened(open(path.as_ptr()));
+            // SAFETY: the resolver's own C string.
+            return unsafe { opened(path.as_ptr(), open(path.as_ptr())) };
         }
         Where::Kernel => {
             count(Family::Open, Outcome::PassedOutside);
@@ -125,7 +126,8 @@ unsafe fn open_stream(
             // SAFETY: the caller's C string.
             let again = unsafe { look_again(failed, Family::Open, nr::AT_FDCWD, path, options) };
             let Some((world, entry)) = again else {
-                return opened(stream);
+                // SAFETY: the C library has accepted the string.
+                return unsafe { opened(path, stream) };
             };
             // SAFETY: `open` takes any path.
             unsafe { open_served(world, entry, wanted, open) }
@@ -143,10 +145,17 @@ unsafe fn open_stream(
     }
 }
 
-/// A stream of the kernel's own.
-fn opened(stream: *mut c_void) -> *mut c_void {
-    if !stream.is_null() {
-        note(stream, Known::Foreign);
+/// A stream of the kernel's own, from which nothing has been read.
+unsafe fn opened(path: *const c_char, stream: *mut c_void) -> *mut c_void {
+    if !stream.is_null()
+        && let Some(fileno) = next::fileno()
+    {
+        // SAFETY: a stream that the C library has just opened at this path.
+        unsafe {
+            let descriptor = fileno(stream);
+            fd_table::set(descriptor, Known::Foreign);
+            maps_text::show(path, descriptor);
+        }
     }
     stream
 }
