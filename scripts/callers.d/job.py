@@ -1,0 +1,195 @@
+"""What a caller is, and how its three sides are compared.
+
+A caller is a function `(job)` under `@caller(...)`; its docstring's first line says what is run, for the table. It serves
+trees, adds steps and names the version. A step is one command; its outcomes are tests: by default one, all that it printed
+and how it ended, or with `read`, one for each test of a suite.
+"""
+import hashlib
+import os
+import re
+import subprocess
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sides import SIDES, CallersError, Workspace
+
+CALLERS = {}
+CACHE = threading.Lock()
+
+
+class Skip(Exception):
+    """The caller cannot be run on this machine; says why."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """One entry of the list; `packages` are Debian's, installed when it is run."""
+
+    name: str
+    function: object
+    quick: bool
+    packages: tuple
+
+    @property
+    def what(self):
+        return self.function.__doc__.strip().splitlines()[0].rstrip(".")
+
+
+def caller(name, quick=True, packages=()):
+    """Puts a function on the list. What is not `quick` runs with --full only."""
+
+    def put(function):
+        if name in CALLERS:
+            raise ValueError(f"two callers are named {name}")
+        CALLERS[name] = Caller(name, function, quick, tuple(packages))
+        return function
+
+    return put
+
+
+@dataclass
+class Step:
+    """One command. `clean` blanks what differs between any two runs, as (pattern, replacement)."""
+
+    name: str
+    argv: list
+    code: int
+    clean: tuple
+    env: dict
+    deadline: int
+    read: object
+    at_least: int
+    proves: bool
+
+
+@dataclass
+class Outcomes:
+    """Test -> outcome of one side, and the seconds that its steps took."""
+
+    tests: dict = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def summary(self):
+        """As `12 ok, 3 skipped`."""
+        kinds = Counter(re.split(r"[:\n]", outcome, maxsplit=1)[0] for outcome in self.tests.values())
+        return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items(), key=lambda item: (item[0] != "ok", item[0])))
+
+
+class Job:
+    """One run of one caller."""
+
+    def __init__(self, name, tools, full):
+        self.name, self.full = name, full
+        self.workspace = Workspace.make(name, tools)
+        self.here, self.trees = self.workspace.here, self.workspace.root / "trees"
+        self.tools = tools
+        self.program_version = ""
+        self.steps = []
+        self.sides = {side: Outcomes() for side in SIDES}
+
+    def build(self, script, env=None, cwd=None):
+        """Runs a bash script outside of all sides, to make what is served. Its output, stripped."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script], cwd=cwd or self.workspace.root, stdin=subprocess.DEVNULL, capture_output=True,
+            env={**self.workspace.outer_env(), "HERE": str(self.here), "TREES": str(self.trees), **(env or {})}, text=True,
+        )
+        if done.returncode != 0:
+            raise CallersError(f"cannot be made ready: {(done.stderr or done.stdout).strip()[-2000:]}")
+        return done.stdout.strip()
+
+    def cached(self, name, key, script):
+        """The directory that `script` has filled as `$DIR`, kept under target/ for the next run and for other callers.
+        `key` names what it depends on besides."""
+        base = Path(os.environ["CARGO_TARGET_DIR"]) / "callers"
+        directory = base / f"{name}-{hashlib.sha256(f'{key} {script} {base}'.encode()).hexdigest()[:16]}"
+        with CACHE:
+            if not (directory / "READY").exists():
+                subprocess.run(["rm", "-rf", directory], check=True)
+                directory.mkdir(parents=True)
+                self.build(script, {"DIR": str(directory)}, directory)
+                (directory / "READY").touch()
+        return directory
+
+    def version(self, script):
+        """The program's version is what this prints, outside of all sides."""
+        self.program_version = " ".join(self.build(script).split())
+
+    def serve(self, place, source=None, exact=False):
+        """Serves `source`, or what is at `place`, at `place`; `exact` keeps inode numbers and all times."""
+        self.workspace.serve(place, source, exact)
+
+    def step(self, name, script, code=0, clean=(), env=None, deadline=300, read=None, at_least=1, proves=True):
+        """`script` is bash, or a list of words. `code`: how it must end on the native side, None for anyhow. `read(run)`
+        gives test -> outcome of a suite, with `at_least` so many of them ok natively. `proves` False: for a step that
+        may end the same without any tree."""
+        argv = ["/bin/bash", "-c", script] if isinstance(script, str) else list(script)
+        self.steps.append(Step(name, argv, code, tuple(clean), env or {}, deadline, read, at_least, proves))
+
+    def run(self):
+        """Runs all steps on all sides; the complaints, none if all agree."""
+        complaints = []
+        if not self.steps or not self.workspace.trees:
+            raise CallersError("nothing to run, or nothing served")
+        for step in self.steps:
+            seen = {side: self.outcomes(step, side, complaints) for side in SIDES}
+            complaints += differences(step, seen["native"], seen["served"])
+            if step.proves and seen["gone"] == seen["native"]:
+                complaints.append(f"{step.name}: ends the same with the tree gone and no Velo, so it shows nothing")
+        return complaints
+
+    def outcomes(self, step, side, complaints):
+        run = self.workspace.run(side, step.argv, step.env, step.deadline)
+        if side == "native" and step.code is not None and run.code != step.code:
+            complaints.append(f"{step.name}: natively ended with {run.code}, not {step.code}:\n{indent(run.out + run.err)}")
+        if step.read:
+            found = {f"{step.name} {test}": outcome for test, outcome in step.read(run).items()}
+            passed = sum(outcome == "ok" for outcome in found.values())
+            if side == "native" and passed < step.at_least:
+                complaints.append(
+                    f"{step.name}: natively {passed} tests are ok, at least {step.at_least} were expected:\n{indent(run.out + run.err)}"
+                )
+        else:
+            parts = [run.out, run.err]
+            for pattern, replacement in step.clean:
+                parts = [re.sub(pattern, replacement, part, flags=re.MULTILINE) for part in parts]
+            word = "ok" if step.code in (None, run.code) else f"exit {run.code}"
+            found = {step.name: "\n".join([word, f"status {run.code}", *parts[0].splitlines(), "-- stderr", *parts[1].splitlines()])}
+        self.sides[side].tests.update(found)
+        self.sides[side].seconds += run.seconds
+        return found
+
+
+def differences(step, native, served):
+    """One complaint a test that is not the same on both sides."""
+    if step.read:
+        return [
+            f"{test}: native {native.get(test, 'not run')}, served {served.get(test, 'not run')}"
+            for test in sorted(native.keys() | served.keys())
+            if native.get(test) != served.get(test)
+        ]
+    (before,), (after,) = native.values(), served.values()
+    if before == after:
+        return []
+    return [f"{step.name}: differs (< native, > served):\n{indent(line_differences(before, after))}"]
+
+
+def line_differences(before, after, most=12):
+    """The first lines that only one side has."""
+    old, new = before.splitlines(), after.splitlines()
+    lines = []
+    for mark, own, other in (("<", old, Counter(new)), (">", new, Counter(old))):
+        for line in own:
+            if other[line] > 0:
+                other[line] -= 1
+            else:
+                lines.append(f"{mark} {line[:300]}")
+    if not lines:
+        lines = ["the same lines in another order"]
+    halves = [[line for line in lines if line[0] == mark][:most] for mark in "<>"]
+    return "\n".join(halves[0] + halves[1]) or lines[0]
+
+
+def indent(text):
+    return "\n".join("      " + line[:300] for line in text.splitlines()[-30:])
