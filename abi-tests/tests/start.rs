@@ -4,7 +4,6 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use abi_tests::call::Ended;
 use abi_tests::scratch::{self, Place};
 use abi_tests::{Call, Fidelity, NOBODY, World, artifacts, compare, compile};
 

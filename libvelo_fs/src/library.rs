@@ -6,7 +6,7 @@
 use crate::locate::{User, Where, bytes, locate, second_look};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
-use crate::{arena, object_names, served, sys, world};
+use crate::{arena, served, sys, world};
 use core::ffi::c_char;
 use core::mem::MaybeUninit;
 use linux_raw_sys::general as nr;
@@ -23,7 +23,6 @@ pub unsafe fn path_for_loader(path: *const c_char) -> *const c_char {
     let Some(world) = world::get() else {
         return path;
     };
-    object_names::rename_loaded();
     // SAFETY: the caller's C string.
     let Some(text) = (unsafe { bytes(path) }) else {
         return path;

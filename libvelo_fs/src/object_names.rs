@@ -1,24 +1,24 @@
 //! The names of loaded objects: virtual paths, whoever asks the loader for them.
 //!
 //! The loader itself needs the physical paths only while it opens a library; what it
-//! looks up later (`$ORIGIN`, the names to compare with) it keeps elsewhere. So the
-//! names in its list can be rewritten:
-//! - start-up objects are never unloaded: they get new strings, once, at start-up;
+//! looks up later (`$ORIGIN`, the names to compare with) it keeps elsewhere. Answers with
+//! a name get a string of ours in its place. Who asks for a node of the loader's own list
+//! reads the names there, so those are rewritten then:
+//! - start-up objects are never unloaded: they get new strings;
 //! - glibc frees the names of others with the objects, so those are rewritten where they
 //!   stand, under the lock that guards the list ([`World::physical`] makes room);
 //! - musl never unloads, but has pointers into the old string: a new one again.
 //!
-//! What is not rewritten yet (constructors ask while their library is being loaded) is
-//! shown by a string of ours.
+//! Not before: a debugger that has read a list takes another name for another library, and
+//! forgets the symbols of the first.
 
 use crate::link_map::{self, LinkMap};
 use crate::symbol::weak_address;
 use crate::world::{self, World};
 use crate::{arena, locate, next, shown_text};
 use core::ffi::{c_char, c_int, c_void};
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// `struct dl_phdr_info` (dl_iterate_phdr(3)).
+/// The head of `struct dl_phdr_info` (dl_iterate_phdr(3)).
 #[repr(C)]
 pub struct ObjectInfo {
     address: usize,
@@ -26,9 +26,6 @@ pub struct ObjectInfo {
     pub name: *const c_char,
     headers: *const c_void,
     header_count: u16,
-    /// Objects loaded so far; old C libraries end the structure before it.
-    added: u64,
-    removed: u64,
 }
 
 /// The type of dl_iterate_phdr(3)'s callbacks.
@@ -48,17 +45,33 @@ pub unsafe fn shown(world: &World, name: *const c_char) -> *const c_char {
         .map_or(name, |shown| shown.as_ptr())
 }
 
-/// Renames the objects that the process has started with.
+/// Renames the objects of a list: the program is about to get `node` from the loader, and
+/// may go on from there.
 ///
 /// # Safety
-/// To be called at start-up, when there are no other objects.
-pub unsafe fn rename_start(world: &World) {
-    // SAFETY: nobody changes the list now, and the loader keeps it valid.
-    unsafe { rename_until(world, link_map::first(), link_map::last_of_start()) };
+/// `node` is one that the loader has just told, so it is loaded.
+pub unsafe fn rename_around(world: &'static World, node: *const LinkMap) {
+    let (first, last_of_start) = (link_map::first(), link_map::last_of_start());
+    if !weak_address!("gnu_get_libc_version").is_null() {
+        if let Some(iterate) = next::dl_iterate_phdr() {
+            // SAFETY: the callback ends at its first call.
+            unsafe { iterate(rename_under_lock, node.cast_mut().cast()) };
+        }
+        return;
+    }
+    // Those before it are complete, which another thread's behind it need not be.
+    let last = if node == first { last_of_start } else { node };
+    // SAFETY: musl's list only grows.
+    unsafe { rename_until(world, first, last) };
 }
 
-/// Gives new names to the objects from `node` to `last`, whose old ones are never freed.
-unsafe fn rename_until(world: &World, mut node: *const LinkMap, last: *const LinkMap) {
+/// Gives new names to the objects from `node` to `last`, whose old ones are never freed;
+/// the node behind.
+unsafe fn rename_until(
+    world: &World,
+    mut node: *const LinkMap,
+    last: *const LinkMap,
+) -> *const LinkMap {
     // SAFETY: passed on to the callers.
     unsafe {
         while let Some(map) = node.as_ref() {
@@ -66,83 +79,30 @@ unsafe fn rename_until(world: &World, mut node: *const LinkMap, last: *const Lin
             if name != map.name {
                 (*node.cast_mut()).name = name;
             }
-            if node == last {
+            let at_last = node == last;
+            node = map.next;
+            if at_last {
                 break;
             }
-            node = map.next;
         }
     }
+    node
 }
 
-/// Renames what was loaded since the start-up, as far as it can be done safely.
-pub fn rename_loaded() {
-    if is_glibc() {
-        under_lock(core::ptr::null());
-    }
-}
-
-/// Renames `node` and the objects that can be reached from it: the program is about to
-/// get it from the loader.
-///
-/// # Safety
-/// `node` is one that the loader has just told, so it is loaded.
-pub unsafe fn rename_around(world: &'static World, node: *const LinkMap) {
-    if is_glibc() {
-        under_lock(node);
-    } else {
-        // Those before it are complete, which those behind it need not be.
-        // SAFETY: musl's list only grows.
-        unsafe { rename_until(world, link_map::first(), node) };
-    }
-}
-
-fn is_glibc() -> bool {
-    !weak_address!("gnu_get_libc_version").is_null()
-}
-
-/// Calls [`rename_in_place`] where nobody can change the list: in a callback of the loader.
-fn under_lock(node: *const LinkMap) {
-    if let Some(iterate) = next::dl_iterate_phdr() {
-        // SAFETY: the callback ends at its first call.
-        unsafe { iterate(rename_in_place, node.cast_mut().cast()) };
-    }
-}
-
-/// How many objects had been loaded when the list was last looked at, and one more.
-static SEEN: AtomicU64 = AtomicU64::new(0);
-
-unsafe extern "C" fn rename_in_place(
-    info: *mut ObjectInfo,
-    bytes: usize,
-    node: *mut c_void,
-) -> c_int {
+/// A callback of the loader: nobody changes the list meanwhile.
+unsafe extern "C" fn rename_under_lock(_: *mut ObjectInfo, _: usize, node: *mut c_void) -> c_int {
     let Some(world) = world::get() else {
         return 1;
     };
-    let start_end = link_map::last_of_start();
     let mut node: *const LinkMap = node.cast_const().cast();
-    // SAFETY: the structure of `bytes` bytes is the loader's; the lock that it holds keeps
-    // the nodes, and a node's name belongs to it alone and is writable.
+    // SAFETY: the lock keeps the nodes, and the name of one that was loaded later belongs
+    // to it alone and is writable.
     unsafe {
-        if node.is_null() {
-            if bytes >= size_of::<ObjectInfo>() {
-                let now = (*info).added.wrapping_add(1);
-                if SEEN.swap(now, Relaxed) == now {
-                    return 1;
-                }
-            }
-            node = start_end
-                .as_ref()
-                .map_or(core::ptr::null(), |last| last.next);
-        } else {
-            while let Some(map) = node.as_ref().filter(|map| !map.previous.is_null()) {
-                node = map.previous;
-            }
-            if node == link_map::first() {
-                node = start_end
-                    .as_ref()
-                    .map_or(core::ptr::null(), |last| last.next);
-            }
+        while let Some(map) = node.as_ref().filter(|map| !map.previous.is_null()) {
+            node = map.previous;
+        }
+        if node == link_map::first() {
+            node = rename_until(world, node, link_map::last_of_start());
         }
         while let Some(map) = node.as_ref() {
             if locate::bytes(map.name).is_some_and(|name| world.shown(name).is_some()) {

@@ -9,7 +9,7 @@ use crate::message::{Line, say};
 use crate::served::STORE_BYTES_MAX;
 use crate::symbol::{is_glibc, weak_address};
 use crate::world::{self, Place, Variables, World};
-use crate::{arena, cwd, environment, link_map, object_names, shown_text, stats, sys};
+use crate::{arena, cwd, environment, link_map, shown_text, stats, sys};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
 use core::mem::MaybeUninit;
@@ -107,12 +107,10 @@ unsafe fn start(environment: Strings) {
     unsafe { world::publish(world) };
     if let Some(world) = world::get() {
         cwd::start(world);
-        // SAFETY: the start-up environment, which nobody else changes yet, and the
-        // objects that were there from the start.
+        // SAFETY: the start-up environment, which nobody else changes yet.
         unsafe {
             set_variables(environment, world);
             show_executed_path(world);
-            object_names::rename_start(world);
         }
     }
 }
