@@ -165,4 +165,23 @@ pub fn fill_buffer(
     Some((used, position))
 }
 
+/// Turns a filled buffer into one of getdents(2), whose records have the type in their last byte instead.
+pub fn move_types_behind_names(mut records: &mut [u8]) {
+    const LENGTH_OFFSET: usize = offset_of!(Record, d_reclen);
+    while let Some(length) = records
+        .get(LENGTH_OFFSET..)
+        .and_then(|rest| rest.first_chunk())
+    {
+        let length = usize::from(u16::from_ne_bytes(*length));
+        let Some((record, rest)) = records.split_at_mut_checked(length).filter(|_| length != 0)
+        else {
+            return;
+        };
+        if let Some(tail) = record.get_mut(offset_of!(Record, d_type)..) {
+            tail.rotate_left(1);
+        }
+        records = rest;
+    }
+}
+
 const _: () = assert!(NAME_OFFSET == offset_of!(nr::linux_dirent64, d_name));

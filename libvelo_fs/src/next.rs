@@ -5,7 +5,7 @@
 
 use crate::link_map::{self, LinkMap};
 use crate::object_names::Visit;
-use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
+use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use crate::sys::{Stat, Statx};
@@ -87,6 +87,8 @@ next_functions! {
     getdents64(c_int, *mut c_void, usize) -> isize;
     statfs(*const c_char, *mut c_void) -> c_int;
     statvfs(*const c_char, *mut c_void) -> c_int;
+    fstatfs(c_int, *mut c_void) -> c_int;
+    fstatvfs(c_int, *mut c_void) -> c_int;
     pathconf(*const c_char, c_int) -> c_long;
     glob(*const c_char, c_int, *const c_void, *mut c_void) -> c_int;
     nftw(*const c_char, *const c_void, c_int, c_int) -> c_int;
@@ -97,6 +99,7 @@ next_functions! {
     fts_set(*mut c_void, *mut c_void, c_int) -> c_int;
     fts_close(*mut c_void) -> c_int;
     inotify_add_watch(c_int, *const c_char, c_uint) -> c_int;
+    fanotify_mark(c_int, c_uint, u64, c_int, *const c_char) -> c_int;
     scandirat(c_int, *const c_char, *mut *mut *mut c_void, *const c_void, *const c_void) -> c_int;
     scandir(*const c_char, *mut *mut *mut c_void, *const c_void, *const c_void) -> c_int;
     chdir(*const c_char) -> c_int;
@@ -170,4 +173,33 @@ next_functions! {
     removexattr(*const c_char, *const c_char) -> c_int;
     lremovexattr(*const c_char, *const c_char) -> c_int;
     fremovexattr(c_int, *const c_char) -> c_int;
+    acct(*const c_char) -> c_int;
+    swapon(*const c_char, c_int) -> c_int;
+    swapoff(*const c_char) -> c_int;
+    quotactl(c_int, *const c_char, c_int, *mut c_void) -> c_int;
+    mount(*const c_char, *const c_char, *const c_char, c_ulong, *const c_void) -> c_int;
+    umount2(*const c_char, c_int) -> c_int;
+    pivot_root(*const c_char, *const c_char) -> c_int;
+    open_tree(c_int, *const c_char, c_uint) -> c_int;
+    move_mount(c_int, *const c_char, c_int, *const c_char, c_uint) -> c_int;
+    fspick(c_int, *const c_char, c_uint) -> c_int;
+    mount_setattr(c_int, *const c_char, c_uint, *mut c_void, usize) -> c_int;
+    name_to_handle_at(c_int, *const c_char, *mut c_void, *mut c_int, c_int) -> c_int;
+    open_by_handle_at(c_int, *mut c_void, c_int) -> c_int;
+    pidfd_getfd(c_int, c_int, c_uint) -> c_int;
+    ioctl(c_int, c_ulong, usize) -> c_int;
+    tmpfile() -> *mut c_void;
+    mktemp(*mut c_char) -> *mut c_char;
+    setmntent(*const c_char, *const c_char) -> *mut c_void;
+    endmntent(*mut c_void) -> c_int;
+    catopen(*const c_char, c_int) -> *mut c_void;
+    daemon(c_int, c_int) -> c_int;
+    login_tty(c_int) -> c_int;
+    bind(c_int, *const c_void, c_uint) -> c_int;
+    connect(c_int, *const c_void, c_uint) -> c_int;
+    sendto(c_int, *const c_void, usize, c_int, *const c_void, c_uint) -> isize;
+    sendmsg(c_int, *const c_void, c_int) -> isize;
+    sendmmsg(c_int, *mut c_void, c_uint, c_int) -> c_int;
+    recvmsg(c_int, *mut c_void, c_int) -> isize;
+    recvmmsg(c_int, *mut c_void, c_uint, c_int, *mut c_void) -> c_int;
 }

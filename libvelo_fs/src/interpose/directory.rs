@@ -330,6 +330,35 @@ pub unsafe extern "C" fn getdents64(descriptor: c_int, buffer: *mut c_void, byte
     }
 }
 
+/// musl's name of getdents64(2).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getdents(descriptor: c_int, buffer: *mut c_void, bytes: usize) -> c_int {
+    // SAFETY: the same function.
+    unsafe { getdents64(descriptor, buffer, bytes) as c_int }
+}
+
+/// getdents(2) of the kernel: the type stands behind the name, not before it, in records of the same size.
+pub(super) unsafe fn getdents_raw(descriptor: c_int, buffer: *mut c_void, bytes: usize) -> isize {
+    // SAFETY: the caller's buffer.
+    let used = match unsafe { getdents64_served(descriptor, buffer, bytes) } {
+        None => {
+            let arguments = [descriptor as usize, buffer as usize, bytes, 0, 0, 0];
+            // SAFETY: the kernel checks its pointers.
+            return errno::from_kernel(unsafe {
+                sys::syscall6(nr::__NR_getdents as usize, arguments)
+            }) as isize;
+        }
+        Some(Err(error)) => return finish(Family::Directory, Err(error)) as isize,
+        Some(Ok(used)) => used,
+    };
+    count(Family::Directory, Outcome::Served);
+    // SAFETY: the part of the caller's buffer that was filled.
+    listing::move_types_behind_names(unsafe {
+        core::slice::from_raw_parts_mut(buffer.cast(), used)
+    });
+    used as isize
+}
+
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getdirentries64(
     descriptor: c_int,

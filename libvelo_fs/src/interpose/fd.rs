@@ -1,9 +1,9 @@
 //! close(2), dup(2), fcntl(2) and their kin: they keep the descriptor table true.
 
-use crate::fd_table;
-use crate::{errno, next, sys};
+use crate::{cwd, errno, fd_table, next, sys};
 use core::ffi::{c_int, c_uint};
 use linux_raw_sys::general as nr;
+use velo_core::errno::Errno;
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn close(descriptor: c_int) -> c_int {
@@ -14,6 +14,19 @@ pub unsafe extern "C" fn close(descriptor: c_int) -> c_int {
         Some(real) => unsafe { real(descriptor) },
         None => errno::from_kernel(sys::close(descriptor)),
     }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __close(descriptor: c_int) -> c_int {
+    // SAFETY: another name of the same function.
+    unsafe { close(descriptor) }
+}
+
+/// musl's name of a close that does not fail with EINTR, which its close(2) does not either.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_close(descriptor: c_int, _flags: c_int) -> c_int {
+    // SAFETY: the same function.
+    unsafe { close(descriptor) }
 }
 
 /// `CLOSE_RANGE_CLOEXEC` only marks, `CLOSE_RANGE_UNSHARE` does not matter here.
@@ -88,6 +101,12 @@ pub unsafe extern "C" fn dup2(original: c_int, wanted: c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
+pub unsafe extern "C" fn __dup2(original: c_int, wanted: c_int) -> c_int {
+    // SAFETY: another name of the same function.
+    unsafe { dup2(original, wanted) }
+}
+
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn dup3(original: c_int, wanted: c_int, flags: c_int) -> c_int {
     let duplicate = match next::dup3() {
         // SAFETY: see the module above.
@@ -130,4 +149,45 @@ pub unsafe extern "C" fn fcntl(descriptor: c_int, command: c_int, argument: usiz
 pub unsafe extern "C" fn fcntl64(descriptor: c_int, command: c_int, argument: usize) -> c_int {
     // SAFETY: the same on 64-bit machines.
     unsafe { fcntl(descriptor, command, argument) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __fcntl(descriptor: c_int, command: c_int, argument: usize) -> c_int {
+    // SAFETY: another name of the same function.
+    unsafe { fcntl(descriptor, command, argument) }
+}
+
+const STANDARD_LAST: c_uint = 2;
+
+/// daemon(3) changes the directory and replaces the standard descriptors inside the C library. It returns in the
+/// child only.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn daemon(keep_directory: c_int, keep_descriptors: c_int) -> c_int {
+    let Some(real) = next::daemon() else {
+        return errno::fail(Errno::ENOSYS);
+    };
+    // SAFETY: see the module above.
+    let answer = unsafe { real(keep_directory, keep_descriptors) };
+    if keep_directory == 0 {
+        cwd::set_unknown();
+    }
+    if keep_descriptors == 0 {
+        fd_table::clear_range(0, STANDARD_LAST);
+    }
+    answer
+}
+
+/// login_tty(3) makes a terminal the standard descriptors and closes it, inside the C library.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn login_tty(terminal: c_int) -> c_int {
+    let Some(real) = next::login_tty() else {
+        return errno::fail(Errno::ENOSYS);
+    };
+    // SAFETY: see the module above.
+    let answer = unsafe { real(terminal) };
+    if answer == 0 {
+        fd_table::clear(terminal);
+        fd_table::clear_range(0, STANDARD_LAST);
+    }
+    answer
 }

@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod catalogue;
 mod change;
 mod cwd;
 mod directory;
@@ -20,22 +21,29 @@ mod filesystem;
 mod fts;
 mod ftw;
 mod glob;
+mod handle;
 mod link;
 mod loader;
+mod mount;
+mod mount_tree;
 mod open;
 mod scandir;
+mod socket;
 mod spawn;
 mod stat;
 mod stdio;
 mod syscall;
 mod walk;
+mod watch;
 mod xattr;
+mod xattr_at;
 
 use crate::fd_table::{self, Known};
 use crate::locate::{Quick, Where, second_look};
 use crate::stats::{self, Family, Outcome};
 use crate::world::{Entry, World};
-use crate::{errno, locate};
+use crate::{errno, locate, served};
+use core::cell::Cell;
 use core::ffi::{c_char, c_int};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
@@ -108,6 +116,57 @@ unsafe fn reading_slowly(
         Where::Absent { .. } => finish(family, Err(Errno::ENOENT)),
         Where::Failed(error) => finish(family, Err(error)),
     }
+}
+
+/// What stands in the store for a served entry: `ask` is called with its path, and its answer is the kernel's.
+fn standing_in(
+    world: &'static World,
+    entry: Entry,
+    ask: impl FnOnce(*const c_char) -> c_int,
+) -> Result<c_int, Errno> {
+    let vnode = served::vnode(world, entry)?;
+    let answer = served::with_kernel_path(world, entry, &vnode, ask)?;
+    if answer == -1 {
+        Err(errno::last())
+    } else {
+        Ok(answer)
+    }
+}
+
+/// As [`reading`], for calls whose other arguments the kernel checks before it looks at the path.
+///
+/// # Safety
+/// `path` is a C string or a bad pointer.
+unsafe fn asking(
+    dirfd: c_int,
+    path: *const c_char,
+    options: Options,
+    serve: impl Fn(&'static World, Entry) -> Result<c_int, Errno>,
+    real: impl Fn(c_int, *const c_char) -> c_int,
+) -> c_int {
+    let (before, passed) = (errno::last(), Cell::new(false));
+    let pass = |dirfd, path| {
+        passed.set(true);
+        real(dirfd, path)
+    };
+    // SAFETY: passed on to the caller.
+    let answer = unsafe { reading(Family::Stat, dirfd, path, options, serve, pass) };
+    if answer != -1 || passed.get() {
+        return answer;
+    }
+    let error = errno::last();
+    let earlier = earlier_answer(|path| real(dirfd, path));
+    if earlier.is_some_and(|answer| answer != -1) {
+        errno::restore(before);
+    }
+    earlier.unwrap_or_else(|| errno::fail(error))
+}
+
+/// What the kernel answers before it reads the path, if it does: it is asked with one that cannot be read.
+fn earlier_answer(ask: impl FnOnce(*const c_char) -> c_int) -> Option<c_int> {
+    const NEVER_MAPPED: *const c_char = core::ptr::without_provenance(1);
+    let answer = ask(NEVER_MAPPED);
+    (answer != -1 || errno::last() != Errno::EFAULT).then_some(answer)
 }
 
 /// What a call that the kernel answered turns out to mean, if it failed for want of

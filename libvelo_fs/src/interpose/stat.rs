@@ -94,7 +94,7 @@ pub unsafe extern "C" fn lstat64(path: *const c_char, out: *mut Stat) -> c_int {
 const FSTATAT_FLAGS: u32 = nr::AT_SYMLINK_NOFOLLOW | nr::AT_NO_AUTOMOUNT | nr::AT_EMPTY_PATH;
 
 /// Whether a `*at` call means its descriptor itself.
-unsafe fn means_descriptor(path: *const c_char, flags: c_int) -> bool {
+pub(super) unsafe fn means_descriptor(path: *const c_char, flags: c_int) -> bool {
     // SAFETY: a C string, or a bad pointer, of which only NULL counts as empty.
     flags as u32 & nr::AT_EMPTY_PATH != 0
         && (path.is_null() || (!is_bad(path) && unsafe { *path } == 0))
@@ -364,4 +364,19 @@ pub(super) unsafe fn statx_with(
         }
         reading(Family::Stat, dirfd, path, options_of(flags), fill, pass)
     }
+}
+
+/// ftok(3): made of the low bits of inode, device and `project`, inside the C library.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ftok(path: *const c_char, project: c_int) -> c_int {
+    let mut status = core::mem::MaybeUninit::<Stat>::uninit();
+    // SAFETY: the caller's C string and our own buffer, which is filled on success.
+    let status = unsafe {
+        if stat(path, status.as_mut_ptr()) == -1 {
+            return -1;
+        }
+        status.assume_init()
+    };
+    let (inode, device) = (status.st_ino as u32 & 0xffff, status.st_dev as u32 & 0xff);
+    (inode | device << 16 | (project as u32) << 24) as c_int
 }

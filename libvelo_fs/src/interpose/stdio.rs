@@ -1,13 +1,14 @@
-//! fopen(3), freopen(3), fclose(3): the C library opens and closes inside, past
+//! fopen(3), freopen(3), fclose(3), setmntent(3): the C library opens and closes inside, past
 //! our other hooks, so streams are hooked by name.
 
 use super::look_again;
 use crate::fd_table::{self, Known};
 use crate::locate::{User, Where, locate};
-use crate::served::{may_read, report_missing, vnode, with_kernel_path};
+use crate::served::{self, may_read, report_missing, vnode, with_kernel_path};
 use crate::stats::{Family, Outcome, count};
+use crate::symbol::weak_address;
 use crate::world::{Entry, World};
-use crate::{errno, maps_text, next};
+use crate::{errno, maps_text, next, sys};
 use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
 use linux_raw_sys::general as nr;
@@ -20,6 +21,8 @@ struct Mode {
     writes: bool,
     creates: bool,
     exclusive: bool,
+    /// What open(2) is given for it, as far as it decides on an error.
+    flags: u32,
 }
 
 unsafe fn mode_of(mode: *const c_char) -> Option<Mode> {
@@ -30,10 +33,23 @@ unsafe fn mode_of(mode: *const c_char) -> Option<Mode> {
         return None;
     }
     let options = text.split(|byte| *byte == b',').next().unwrap_or(b"");
+    let both = options.contains(&b'+');
+    let exclusive = first != b'r' && options.contains(&b'x');
+    let created = match first {
+        b'r' => 0,
+        b'w' => nr::O_CREAT | nr::O_TRUNC,
+        _ => nr::O_CREAT | nr::O_APPEND,
+    };
+    let access = match (both, first) {
+        (true, _) => nr::O_RDWR,
+        (false, b'r') => nr::O_RDONLY,
+        (false, _) => nr::O_WRONLY,
+    };
     Some(Mode {
-        writes: first != b'r' || options.contains(&b'+'),
+        writes: first != b'r' || both,
         creates: first != b'r',
-        exclusive: first != b'r' && options.contains(&b'x'),
+        exclusive,
+        flags: access | created | if exclusive { nr::O_EXCL } else { 0 },
     })
 }
 
@@ -44,17 +60,10 @@ unsafe fn open_served(
     mode: Mode,
     open: impl FnOnce(*const c_char) -> *mut c_void,
 ) -> Result<*mut c_void, Errno> {
-    let vnode = vnode(world, entry)?;
-    if mode.exclusive {
-        return Err(Errno::EEXIST);
-    }
     if mode.writes {
-        return Err(if vnode.is_dir() {
-            Errno::EISDIR
-        } else {
-            Errno::EROFS
-        });
+        return Err(writing_refused(world, entry, mode));
     }
+    let vnode = vnode(world, entry)?;
     if !may_read(world, entry, &vnode, &User::effective())? {
         return Err(Errno::EACCES);
     }
@@ -69,6 +78,17 @@ unsafe fn open_served(
     }
     note(stream, Known::Served(entry));
     Ok(stream)
+}
+
+/// Why a served entry cannot be opened for writing.
+fn writing_refused(world: &'static World, entry: Entry, mode: Mode) -> Errno {
+    match served::open(world, entry, mode.flags as c_int, &User::effective(), None) {
+        Ok(descriptor) => {
+            sys::close(descriptor);
+            Errno::EROFS
+        }
+        Err(error) => error,
+    }
 }
 
 /// Notes what the descriptor below a stream is.
@@ -175,6 +195,18 @@ pub unsafe extern "C" fn fopen64(path: *const c_char, mode: *const c_char) -> *m
     unsafe { fopen(path, mode) }
 }
 
+/// What a served file under a stream has against another mode; musl changes nothing but flags.
+unsafe fn refused_mode(stream: *mut c_void, mode: *const c_char) -> Option<Errno> {
+    let world = crate::world::get()?;
+    if weak_address!("gnu_get_libc_version").is_null() {
+        return None;
+    }
+    // SAFETY: the caller's open stream and C string.
+    let (descriptor, mode) = unsafe { (next::fileno()?(stream), mode_of(mode)?) };
+    let entry = fd_table::served(descriptor)?;
+    mode.writes.then(|| writing_refused(world, entry, mode))
+}
+
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn freopen(
     path: *const c_char,
@@ -186,15 +218,20 @@ pub unsafe extern "C" fn freopen(
     };
     // SAFETY: see the module above.
     unsafe {
-        if path.is_null() {
-            // Only the mode changes.
-            return real(path, mode, stream);
-        }
         let called = Cell::new(false);
-        let reopened = open_stream(path, mode, |path| {
+        let reopen = |path| {
             called.set(true);
             real(path, mode, stream)
-        });
+        };
+        let reopened = if path.is_null() {
+            // Only the mode changes: glibc opens the file again, by its number.
+            match refused_mode(stream, mode) {
+                Some(error) => errno::fail_null(error),
+                None => reopen(path),
+            }
+        } else {
+            open_stream(path, mode, reopen)
+        };
         if reopened.is_null() && !called.get() {
             // Whatever the reason for the failure, the old file is closed.
             let reason = errno::last();
@@ -222,12 +259,66 @@ pub unsafe extern "C" fn fclose(stream: *mut c_void) -> c_int {
     };
     // SAFETY: see the module above; the stream is open until `real`.
     unsafe {
-        if let Some(fileno) = next::fileno() {
-            let before = errno::last();
-            let descriptor = fileno(stream);
-            errno::restore(before);
-            fd_table::clear(descriptor);
+        forget(stream);
+        real(stream)
+    }
+}
+
+/// Forgets the descriptor of a stream that is about to be closed.
+unsafe fn forget(stream: *mut c_void) {
+    if let Some(fileno) = next::fileno() {
+        let before = errno::last();
+        // SAFETY: the caller's open stream.
+        let descriptor = unsafe { fileno(stream) };
+        errno::restore(before);
+        fd_table::clear(descriptor);
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn _IO_fopen(path: *const c_char, mode: *const c_char) -> *mut c_void {
+    // SAFETY: another name of the same function.
+    unsafe { fopen(path, mode) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn _IO_fclose(stream: *mut c_void) -> c_int {
+    // SAFETY: another name of the same function.
+    unsafe { fclose(stream) }
+}
+
+/// setmntent(3): fopen(3) of any file, inside the C library.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn setmntent(path: *const c_char, mode: *const c_char) -> *mut c_void {
+    let Some(real) = next::setmntent() else {
+        return errno::fail_null(Errno::ENOSYS);
+    };
+    // SAFETY: see the module above.
+    unsafe { open_stream(path, mode, |path| real(path, mode)) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __setmntent(path: *const c_char, mode: *const c_char) -> *mut c_void {
+    // SAFETY: another name of the same function.
+    unsafe { setmntent(path, mode) }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn endmntent(stream: *mut c_void) -> c_int {
+    let Some(real) = next::endmntent() else {
+        return errno::fail(Errno::ENOSYS);
+    };
+    // SAFETY: see the module above; the stream is open until `real`.
+    unsafe {
+        if !stream.is_null() {
+            forget(stream);
         }
         real(stream)
     }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __endmntent(stream: *mut c_void) -> c_int {
+    // SAFETY: another name of the same function.
+    unsafe { endmntent(stream) }
 }

@@ -3,7 +3,10 @@
 //! Numbers that name a path or a descriptor go to the hook of that call; all others
 //! run in the stub itself, which touches no stack, as in the C library.
 
-use super::{access, change, cwd, directory, exec, fd, link, open, stat};
+use super::{
+    access, change, cwd, directory, exec, fd, filesystem, handle, link, mount, mount_tree,
+};
+use super::{open, socket, stat, watch, xattr, xattr_at};
 use crate::{errno, sys, world};
 use core::ffi::{c_int, c_long};
 use linux_raw_sys::general as nr;
@@ -71,6 +74,54 @@ const NUMBERS: &[u32] = &[
     nr::__NR_futimesat,
     nr::__NR_utimensat,
     nr::__NR_truncate,
+    nr::__NR_getdents,
+    nr::__NR_chroot,
+    nr::__NR_statfs,
+    nr::__NR_fstatfs,
+    nr::__NR_getxattr,
+    nr::__NR_lgetxattr,
+    nr::__NR_fgetxattr,
+    nr::__NR_listxattr,
+    nr::__NR_llistxattr,
+    nr::__NR_flistxattr,
+    nr::__NR_setxattr,
+    nr::__NR_lsetxattr,
+    nr::__NR_fsetxattr,
+    nr::__NR_removexattr,
+    nr::__NR_lremovexattr,
+    nr::__NR_fremovexattr,
+    nr::__NR_getxattrat,
+    nr::__NR_listxattrat,
+    nr::__NR_setxattrat,
+    nr::__NR_removexattrat,
+    nr::__NR_fchmodat2,
+    nr::__NR_file_getattr,
+    nr::__NR_file_setattr,
+    nr::__NR_inotify_add_watch,
+    nr::__NR_fanotify_mark,
+    nr::__NR_name_to_handle_at,
+    nr::__NR_open_by_handle_at,
+    nr::__NR_pidfd_getfd,
+    nr::__NR_bind,
+    nr::__NR_connect,
+    nr::__NR_sendto,
+    nr::__NR_sendmsg,
+    nr::__NR_sendmmsg,
+    nr::__NR_recvmsg,
+    nr::__NR_recvmmsg,
+    nr::__NR_ioctl,
+    nr::__NR_acct,
+    nr::__NR_swapon,
+    nr::__NR_swapoff,
+    nr::__NR_quotactl,
+    nr::__NR_mount,
+    nr::__NR_umount2,
+    nr::__NR_pivot_root,
+    nr::__NR_open_tree,
+    nr::__NR_open_tree_attr,
+    nr::__NR_move_mount,
+    nr::__NR_fspick,
+    nr::__NR_mount_setattr,
 ];
 
 const fn bitmap() -> [u64; WORDS] {
@@ -140,6 +191,7 @@ unsafe extern "C" fn served(
 ) -> c_long {
     let (fd_a, int_b, int_c, int_d, int_e) =
         (a as c_int, b as c_int, c as c_int, d as c_int, e as c_int);
+    let all = [a, b, c, d, e, f];
     // SAFETY: each hook takes what its system call takes.
     let answer: c_int = unsafe {
         match number as u32 {
@@ -197,7 +249,59 @@ unsafe extern "C" fn served(
             nr::__NR_futimesat => change::futimesat(fd_a, b as _, c as _),
             nr::__NR_utimensat => change::utimensat_raw(fd_a, b as _, c as _, int_d),
             nr::__NR_truncate => change::truncate(a as _, b as _),
-            _ => return errno::from_kernel(sys::syscall6(number, [a, b, c, d, e, f])).into(),
+            nr::__NR_getdents => return directory::getdents_raw(fd_a, b as _, c) as c_long,
+            nr::__NR_chroot => cwd::chroot(a as _),
+            nr::__NR_statfs => filesystem::statfs_raw(a as _, b as _),
+            nr::__NR_fstatfs => filesystem::fstatfs_raw(fd_a, b as _),
+            nr::__NR_getxattr => return xattr::getxattr(a as _, b as _, c as _, d) as c_long,
+            nr::__NR_lgetxattr => return xattr::lgetxattr(a as _, b as _, c as _, d) as c_long,
+            nr::__NR_fgetxattr => return xattr::fgetxattr(fd_a, b as _, c as _, d) as c_long,
+            nr::__NR_listxattr => return xattr::listxattr(a as _, b as _, c) as c_long,
+            nr::__NR_llistxattr => return xattr::llistxattr(a as _, b as _, c) as c_long,
+            nr::__NR_flistxattr => return xattr::flistxattr(fd_a, b as _, c) as c_long,
+            nr::__NR_setxattr => xattr::setxattr(a as _, b as _, c as _, d, int_e),
+            nr::__NR_lsetxattr => xattr::lsetxattr(a as _, b as _, c as _, d, int_e),
+            nr::__NR_fsetxattr => xattr::fsetxattr(fd_a, b as _, c as _, d, int_e),
+            nr::__NR_removexattr => xattr::removexattr(a as _, b as _),
+            nr::__NR_lremovexattr => xattr::lremovexattr(a as _, b as _),
+            nr::__NR_fremovexattr => xattr::fremovexattr(fd_a, b as _),
+            nr::__NR_getxattrat => xattr_at::getxattrat(all),
+            nr::__NR_listxattrat => xattr_at::listxattrat(all),
+            nr::__NR_setxattrat => xattr_at::setxattrat(all),
+            nr::__NR_removexattrat => xattr_at::removexattrat(all),
+            nr::__NR_fchmodat2 => xattr_at::fchmodat2(all),
+            nr::__NR_file_getattr => xattr_at::file_getattr(all),
+            nr::__NR_file_setattr => xattr_at::file_setattr(all),
+            nr::__NR_inotify_add_watch => watch::inotify_add_watch(fd_a, b as _, c as _),
+            nr::__NR_fanotify_mark => watch::fanotify_mark(fd_a, b as _, c as _, int_d, e as _),
+            nr::__NR_name_to_handle_at => {
+                handle::name_to_handle_at(fd_a, b as _, c as _, d as _, int_e)
+            }
+            nr::__NR_open_by_handle_at => handle::open_by_handle_at(fd_a, b as _, int_c),
+            nr::__NR_pidfd_getfd => handle::pidfd_getfd(fd_a, int_b, c as _),
+            nr::__NR_bind => socket::bind(fd_a, b as _, c as _),
+            nr::__NR_connect => socket::connect(fd_a, b as _, c as _),
+            nr::__NR_sendto => {
+                return socket::sendto(fd_a, b as _, c, int_d, e as _, f as _) as c_long;
+            }
+            nr::__NR_sendmsg => return socket::sendmsg(fd_a, b as _, int_c) as c_long,
+            nr::__NR_sendmmsg => socket::sendmmsg(fd_a, b as _, c as _, int_d),
+            nr::__NR_recvmsg => return socket::recvmsg(fd_a, b as _, int_c) as c_long,
+            nr::__NR_recvmmsg => socket::recvmmsg(fd_a, b as _, c as _, int_d, e as _),
+            nr::__NR_ioctl => change::ioctl(fd_a, b as _, c),
+            nr::__NR_acct => mount::acct(a as _),
+            nr::__NR_swapon => mount::swapon(a as _, int_b),
+            nr::__NR_swapoff => mount::swapoff(a as _),
+            nr::__NR_quotactl => mount::quotactl(fd_a, b as _, int_c, d as _),
+            nr::__NR_mount => mount::mount(a as _, b as _, c as _, d as _, e as _),
+            nr::__NR_umount2 => mount::umount2(a as _, int_b),
+            nr::__NR_pivot_root => mount::pivot_root(a as _, b as _),
+            nr::__NR_open_tree => mount_tree::open_tree(fd_a, b as _, c as _),
+            nr::__NR_open_tree_attr => mount_tree::open_tree_attr(fd_a, b as _, c as _, d as _, e),
+            nr::__NR_move_mount => mount_tree::move_mount(fd_a, b as _, int_c, d as _, e as _),
+            nr::__NR_fspick => mount_tree::fspick(fd_a, b as _, c as _),
+            nr::__NR_mount_setattr => mount_tree::mount_setattr(fd_a, b as _, c as _, d as _, e),
+            _ => return errno::from_kernel(sys::syscall6(number, all)).into(),
         }
     };
     c_long::from(answer)

@@ -11,7 +11,7 @@ use crate::{errno, next, world};
 use core::ffi::{c_char, c_int, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
-use velo_core::resolve::Options;
+use velo_core::resolve::{Credentials, Options};
 
 const XATTR_NAME_MAX: usize = 255;
 
@@ -30,7 +30,7 @@ unsafe fn give(value: &[u8], out: *mut u8, size: usize) -> Result<c_int, Errno> 
     Ok(value.len() as c_int)
 }
 
-unsafe fn get_of(
+pub(super) unsafe fn get_of(
     world: &'static World,
     entry: Entry,
     name: *const c_char,
@@ -42,9 +42,15 @@ unsafe fn get_of(
     if name.is_empty() || name.len() > XATTR_NAME_MAX {
         return Err(Errno::ERANGE);
     }
-    if name.starts_with(b"user.") {
+    let user = User::effective();
+    if name.starts_with(b"trusted.") && !user.overrides() {
+        return Err(Errno::ENODATA);
+    }
+    // The others have rules of their own (xattr(7)).
+    let unruled: [&[u8]; 3] = [b"trusted.", b"security.", b"system."];
+    if !unruled.iter().any(|space| name.starts_with(space)) {
         let vnode = vnode(world, entry)?;
-        if !vnode.is_symlink() && !may_read(world, entry, &vnode, &User::effective())? {
+        if !vnode.is_symlink() && !may_read(world, entry, &vnode, &user)? {
             return Err(Errno::EACCES);
         }
     }
@@ -64,7 +70,7 @@ unsafe fn get_of(
     })
 }
 
-unsafe fn list_of(
+pub(super) unsafe fn list_of(
     world: &'static World,
     entry: Entry,
     out: *mut c_char,
@@ -92,6 +98,30 @@ unsafe fn list_of(
     Ok(total as c_int)
 }
 
+/// Whether the kernel refuses a name before it looks at the path.
+pub(super) unsafe fn is_wrong_name(name: *const c_char) -> bool {
+    // SAFETY: the caller's C string.
+    unsafe { bytes(name) }.is_none_or(|name| name.is_empty() || name.len() > XATTR_NAME_MAX)
+}
+
+const XATTR_SIZE_MAX: usize = 65_536;
+/// `XATTR_CREATE` and `XATTR_REPLACE`.
+const XATTR_FLAGS: c_int = 1 | 2;
+
+/// Whether the kernel refuses to set an attribute before it looks at the path.
+pub(super) unsafe fn is_wrong_value(
+    name: *const c_char,
+    value: *const c_void,
+    size: usize,
+    flags: c_int,
+) -> bool {
+    // SAFETY: the caller's C string.
+    flags & !XATTR_FLAGS != 0
+        || size > XATTR_SIZE_MAX
+        || (size != 0 && is_bad(value))
+        || unsafe { is_wrong_name(name) }
+}
+
 fn served(descriptor: c_int) -> Option<(&'static World, Entry)> {
     Some((world::get()?, fd_table::served(descriptor)?))
 }
@@ -108,19 +138,25 @@ pub unsafe extern "C" fn getxattr(
     // SAFETY: see the module above.
     unsafe {
         let serve = |world, entry| get_of(world, entry, name, out, size);
-        reading(
-            Family::Stat,
-            nr::AT_FDCWD,
-            path,
-            Options::FOLLOW,
-            serve,
-            |_, path| {
-                next::getxattr().map_or_else(
-                    || errno::fail(MISSING),
-                    |real| real(path, name, out, size) as c_int,
-                )
-            },
-        ) as isize
+        let real = |_: c_int, path| {
+            next::getxattr().map_or_else(
+                || errno::fail(MISSING),
+                |real| real(path, name, out, size) as c_int,
+            )
+        };
+        let answer = if is_wrong_name(name) {
+            real(nr::AT_FDCWD, path)
+        } else {
+            reading(
+                Family::Stat,
+                nr::AT_FDCWD,
+                path,
+                Options::FOLLOW,
+                serve,
+                real,
+            )
+        };
+        answer as isize
     }
 }
 
@@ -134,19 +170,25 @@ pub unsafe extern "C" fn lgetxattr(
     // SAFETY: see the module above.
     unsafe {
         let serve = |world, entry| get_of(world, entry, name, out, size);
-        reading(
-            Family::Stat,
-            nr::AT_FDCWD,
-            path,
-            Options::NO_FOLLOW,
-            serve,
-            |_, path| {
-                next::lgetxattr().map_or_else(
-                    || errno::fail(MISSING),
-                    |real| real(path, name, out, size) as c_int,
-                )
-            },
-        ) as isize
+        let real = |_: c_int, path| {
+            next::lgetxattr().map_or_else(
+                || errno::fail(MISSING),
+                |real| real(path, name, out, size) as c_int,
+            )
+        };
+        let answer = if is_wrong_name(name) {
+            real(nr::AT_FDCWD, path)
+        } else {
+            reading(
+                Family::Stat,
+                nr::AT_FDCWD,
+                path,
+                Options::NO_FOLLOW,
+                serve,
+                real,
+            )
+        };
+        answer as isize
     }
 }
 
@@ -233,12 +275,16 @@ pub unsafe extern "C" fn setxattr(
 ) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Attribute, nr::AT_FDCWD, path, |_, path| {
+        let real = |_: c_int, path| {
             next::setxattr().map_or_else(
                 || errno::fail(MISSING),
                 |real| real(path, name, value, size, flags),
             )
-        })
+        };
+        if is_wrong_value(name, value, size, flags) {
+            return real(nr::AT_FDCWD, path);
+        }
+        changing(Change::Attribute, nr::AT_FDCWD, path, real)
     }
 }
 
@@ -252,12 +298,16 @@ pub unsafe extern "C" fn lsetxattr(
 ) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::LinkAttribute, nr::AT_FDCWD, path, |_, path| {
+        let real = |_: c_int, path| {
             next::lsetxattr().map_or_else(
                 || errno::fail(MISSING),
                 |real| real(path, name, value, size, flags),
             )
-        })
+        };
+        if is_wrong_value(name, value, size, flags) {
+            return real(nr::AT_FDCWD, path);
+        }
+        changing(Change::LinkAttribute, nr::AT_FDCWD, path, real)
     }
 }
 
@@ -282,9 +332,13 @@ pub unsafe extern "C" fn fsetxattr(
 pub unsafe extern "C" fn removexattr(path: *const c_char, name: *const c_char) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::Attribute, nr::AT_FDCWD, path, |_, path| {
+        let real = |_: c_int, path| {
             next::removexattr().map_or_else(|| errno::fail(MISSING), |real| real(path, name))
-        })
+        };
+        if is_wrong_name(name) {
+            return real(nr::AT_FDCWD, path);
+        }
+        changing(Change::Attribute, nr::AT_FDCWD, path, real)
     }
 }
 
@@ -292,9 +346,13 @@ pub unsafe extern "C" fn removexattr(path: *const c_char, name: *const c_char) -
 pub unsafe extern "C" fn lremovexattr(path: *const c_char, name: *const c_char) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(Change::LinkAttribute, nr::AT_FDCWD, path, |_, path| {
+        let real = |_: c_int, path| {
             next::lremovexattr().map_or_else(|| errno::fail(MISSING), |real| real(path, name))
-        })
+        };
+        if is_wrong_name(name) {
+            return real(nr::AT_FDCWD, path);
+        }
+        changing(Change::LinkAttribute, nr::AT_FDCWD, path, real)
     }
 }
 

@@ -9,7 +9,10 @@ use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 
 /// As [`changing_descriptor`], for calls that say `AT_EMPTY_PATH`.
-fn changing_itself(descriptor: c_int, pass: impl FnOnce() -> c_int) -> c_int {
+pub(in crate::interpose) fn changing_itself(
+    descriptor: c_int,
+    pass: impl FnOnce() -> c_int,
+) -> c_int {
     if !fd_table::is_in_store(descriptor) {
         return pass();
     }

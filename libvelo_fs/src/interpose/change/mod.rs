@@ -2,11 +2,13 @@
 //! the kernel has for a read-only file system (fs/namei.c, fs/open.c, fs/utimes.c).
 
 mod attributes;
+mod flags;
 mod links;
 mod names;
 mod temporary;
 
 pub(super) use attributes::*;
+pub(super) use flags::*;
 pub(super) use links::*;
 pub(super) use names::*;
 
@@ -52,7 +54,7 @@ fn last_component(path: &[u8]) -> &[u8] {
 }
 
 /// What a served path answers to a change.
-fn refusal(change: Change, path: *const c_char, place: &Where<'_>) -> Option<Errno> {
+pub(super) fn refusal(change: Change, path: *const c_char, place: &Where<'_>) -> Option<Errno> {
     // SAFETY: the caller's C string, which was resolved before.
     let last = last_component(unsafe { bytes(path) }.unwrap_or(b""));
     Some(match (change, place) {
@@ -89,7 +91,7 @@ fn refusal(change: Change, path: *const c_char, place: &Where<'_>) -> Option<Err
 }
 
 /// Whether the permission bits let the caller write.
-fn may_write(world: &World, entry: Entry) -> bool {
+pub(super) fn may_write(world: &World, entry: Entry) -> bool {
     let meta = crate::served::metadata(world, entry);
     meta.is_ok_and(|meta| may_access(&meta, WRITE, &User::effective()))
 }

@@ -1,10 +1,12 @@
-//! mkstemp(3), mkdtemp(3) and their twins: the C library creates inside, past our hooks.
+//! mkstemp(3), mkdtemp(3), tmpfile(3) and their twins: the C library creates inside, past our hooks.
 
 use super::{Change, changing};
+use crate::locate::{Where, bytes, locate};
 use crate::{errno, fd_table, next};
-use core::ffi::{c_char, c_int};
+use core::ffi::{c_char, c_int, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
+use velo_core::resolve::{Options, PathBuffer};
 
 /// The C library opens the file inside. Whether the place is served shows by the
 /// template itself, whose name does not exist yet.
@@ -83,4 +85,48 @@ pub unsafe extern "C" fn mkdtemp(template: *mut c_char) -> *mut c_char {
         });
     }
     made
+}
+
+/// The C library's file stands in `/tmp`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tmpfile() -> *mut c_void {
+    let mut made = core::ptr::null_mut();
+    // SAFETY: a C string of ours.
+    unsafe {
+        changing(
+            Change::Create,
+            nr::AT_FDCWD,
+            c"/tmp/tmpfXXXXXX".as_ptr(),
+            |_, _| {
+                made = next::tmpfile().map_or(core::ptr::null_mut(), |real| real());
+                0
+            },
+        );
+    }
+    made
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tmpfile64() -> *mut c_void {
+    // SAFETY: the same on 64-bit machines.
+    unsafe { tmpfile() }
+}
+
+/// mktemp(3) only finds a name that is free: any is in a served directory, but the way there may be none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mktemp(template: *mut c_char) -> *mut c_char {
+    let mut scratch = PathBuffer::new();
+    // SAFETY: see the module above; a template is the caller's own memory.
+    unsafe {
+        let is_template = bytes(template).is_some_and(|text| text.ends_with(b"XXXXXX"));
+        match locate(nr::AT_FDCWD, template, Options::NO_FOLLOW, &mut scratch) {
+            Where::Failed(error) if is_template && error != Errno::ENOENT => {
+                errno::fail(error);
+                *template = 0;
+                template
+            }
+            _ => next::mktemp()
+                .map_or_else(|| errno::fail_null(Errno::ENOSYS), |real| real(template)),
+        }
+    }
 }
