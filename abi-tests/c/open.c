@@ -166,7 +166,7 @@ int main(int argc, char **argv) {
             continue;
         by_openat2(root, PATHS[number]);
         int limited = !limits && is_limit(O_CREAT, PATHS[number]);
-        streams(at(PATHS[number]), changes && !leads_out(PATHS[number]) && !limited && (limits || geteuid() == 0));
+        streams(at(PATHS[number]), changes && !leads_out(PATHS[number]) && !limited);
         if (changes && !leads_out(PATHS[number]) && !limited) {
             OPEN("creat", PATHS[number], creat(at(PATHS[number]), 0600));
 #ifdef __GLIBC__

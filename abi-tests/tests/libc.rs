@@ -2,7 +2,8 @@
 //!
 //! What a `limit_` test adds is in docs/LIMITS.md; known-differences.txt names those that fail.
 
-use abi_tests::{compile, probe};
+use abi_tests::trees::Tree;
+use abi_tests::{Call, Fidelity, World, compile, probe};
 
 fn family(name: &str) {
     probe::same_for_all_callers(&compile::c(name), name);
@@ -59,6 +60,53 @@ fn changes() {
         return;
     }
     family("changes");
+}
+
+#[test]
+fn file_systems_watches_and_handles() {
+    family("filesystem");
+}
+
+#[test]
+fn sockets() {
+    family("sockets");
+}
+
+#[test]
+fn mounts_and_swap() {
+    family("mounts");
+}
+
+#[test]
+fn streams_of_the_library() {
+    family("streams");
+}
+
+/// catopen(3) of a catalogue that is named by its path.
+#[test]
+fn message_catalogues() {
+    let world = World::new("catalogues", Fidelity::Usual, |base, _| {
+        let tree = Tree::in_directory(base);
+        tree.file("source", "$set 1\n1 first message\n3 third message\n");
+        let _ = Call::new("gencat")
+            .arg(base.join("catalogue"))
+            .arg(base.join("source"))
+            .run(None)
+            .success();
+        tree.dir("dir").file("plain.txt", "text\n");
+    });
+    let seen = world.same(&probe::call(&world, &compile::c("streams"), None));
+    assert!(
+        seen.text()
+            .contains("catopen catalogue = first message, third message"),
+        "{}",
+        seen.text()
+    );
+}
+
+#[test]
+fn attributes_and_numbers() {
+    family("numbers");
 }
 
 fn limit(name: &str) {

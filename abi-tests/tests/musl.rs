@@ -50,6 +50,31 @@ fn errors() {
 }
 
 #[test]
+fn file_systems_watches_and_handles() {
+    family("filesystem");
+}
+
+#[test]
+fn sockets() {
+    family("sockets");
+}
+
+#[test]
+fn mounts_and_swap() {
+    family("mounts");
+}
+
+#[test]
+fn streams_of_the_library() {
+    family("streams");
+}
+
+#[test]
+fn attributes_and_numbers() {
+    family("numbers");
+}
+
+#[test]
 fn the_program_is_linked_to_musl() {
     let world = World::of_everything("musl", Fidelity::Usual);
     let program = compile::with("musl-gcc", "stat", &[]);
