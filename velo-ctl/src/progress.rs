@@ -54,7 +54,7 @@ impl Progress {
             };
         }
         let (done, wait) = mpsc::channel::<()>();
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().spawn(move || {
             if wait.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let style = ProgressStyle::with_template("{spinner} {msg}, {elapsed}");
                 let bar = progress.bar(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
@@ -68,7 +68,8 @@ impl Progress {
         });
         Waiting {
             done: Some(done),
-            thread: Some(thread),
+            // Without a thread nothing turns, which is no reason to fail.
+            thread: thread.ok(),
         }
     }
 

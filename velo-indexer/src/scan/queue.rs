@@ -12,27 +12,32 @@ pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
     hungry: AtomicUsize,
-    workers: usize,
 }
 
 struct State<T> {
     tasks: Vec<T>,
+    workers: usize,
     idle: usize,
 }
 
 impl<T> Queue<T> {
-    /// A queue for exactly `workers` workers that starts with `first`.
-    pub(crate) fn new(workers: usize, first: T) -> Self {
+    /// A queue that starts with `first`.
+    pub(crate) fn new(first: T) -> Self {
         let state = State {
             tasks: vec![first],
+            workers: 0,
             idle: 0,
         };
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
             hungry: AtomicUsize::new(0),
-            workers,
         }
+    }
+
+    /// One more worker: each calls this once, before [`Queue::next`].
+    pub(crate) fn join(&self) {
+        self.lock().workers += 1;
     }
 
     /// The next task of a worker, `None` once all work is done. Waits while others may
@@ -60,8 +65,9 @@ impl<T> Queue<T> {
                 state.idle -= 1;
                 return Some(task);
             }
-            if state.idle == self.workers {
-                // Everybody is here, so nobody can make more work.
+            if state.idle == state.workers {
+                // Everybody is here, so nobody can make more work. Who joins later finds
+                // the same.
                 self.changed.notify_all();
                 return None;
             }
@@ -89,11 +95,12 @@ mod tests {
     #[test]
     fn all_work_is_done_once() {
         for workers in [1, 2, 8] {
-            let queue = Queue::new(workers, 14_u32);
+            let queue = Queue::new(14_u32);
             let done = AtomicU64::new(0);
             std::thread::scope(|scope| {
                 for _ in 0..workers {
                     scope.spawn(|| {
+                        queue.join();
                         let mut own = Vec::new();
                         while let Some(height) = queue.next(&mut own) {
                             done.fetch_add(1, Ordering::Relaxed);
@@ -105,6 +112,17 @@ mod tests {
                 }
             });
             assert_eq!(done.into_inner(), (1 << 15) - 1);
+        }
+    }
+
+    #[test]
+    fn who_comes_when_all_is_done_goes_again() {
+        let queue = Queue::new(());
+        for tasks in [1, 0] {
+            queue.join();
+            let mut own = Vec::new();
+            let done = std::iter::from_fn(|| queue.next(&mut own));
+            assert_eq!(done.count(), tasks);
         }
     }
 }

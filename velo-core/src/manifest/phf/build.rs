@@ -4,6 +4,8 @@
 //! on the number of threads. Keys that collide on purpose cost a further attempt with
 //! another multiplier, never a wrong result.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::place::place;
 use super::{HEADER_BYTES, Shape};
 
@@ -199,16 +201,26 @@ fn attempt(
     Ok(Some(PhfBuild { bytes, slot_count }))
 }
 
-/// Runs `work` on every share: the first on this thread, each other on its own.
+/// Runs `work` on every share, each on a thread of its own, this one among them. The work
+/// of a thread that cannot be had is done by the others.
 fn each_on_its_thread<'a>(shares: &mut [Share<'a>], work: impl Fn(&mut Share<'a>) + Sync) {
-    let Some((first, others)) = shares.split_first_mut() else {
-        return;
+    let threads = shares.len();
+    let waiting = Mutex::new(shares.iter_mut());
+    let next = || {
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.next()
+    };
+    let run = || {
+        while let Some(share) = next() {
+            work(share);
+        }
     };
     std::thread::scope(|scope| {
-        for share in others {
-            scope.spawn(|| work(share));
+        for _ in 1..threads {
+            // What comes of it is in the share; a panic ends the scope.
+            let _thread = std::thread::Builder::new().spawn_scoped(scope, run);
         }
-        work(first);
+        run();
     });
 }
 

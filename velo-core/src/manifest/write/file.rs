@@ -9,6 +9,20 @@ use crate::manifest::layout::{
 };
 use rapidhash::v3::rapidhash_v3;
 
+/// Does both, the first on a thread of its own if one can be had.
+fn both<A: Send, B>(first: impl Fn() -> A + Sync, second: impl FnOnce() -> B) -> (A, B) {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, &first);
+        let second = second();
+        let first = match thread.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(first)) => first,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => first(),
+        };
+        (first, second)
+    })
+}
+
 pub(super) fn build(builder: ManifestBuilder) -> Result<Vec<u8>, WriteError> {
     build_with(builder, crate::manifest::phf::build)
 }
@@ -19,16 +33,13 @@ fn build_with(mut builder: ManifestBuilder, phf: BuildPhf) -> Result<Vec<u8>, Wr
     let roots = side::roots(&builder)?;
     let arranged = arrange(&builder)?;
     let xattrs = side::xattrs(&builder, &arranged)?;
-    let (index, encoded, source_stats) = std::thread::scope(|scope| {
-        let index = scope.spawn(|| index(&builder, &arranged, phf));
-        let encoded = encode(&builder, &arranged);
-        let source_stats = side::source_stats(&builder, &arranged);
-        let index = match index.join() {
-            Ok(index) => index,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        (index, encoded, source_stats)
-    });
+    let (index, (encoded, source_stats)) = both(
+        || index(&builder, &arranged, phf),
+        || {
+            let encoded = encode(&builder, &arranged);
+            (encoded, side::source_stats(&builder, &arranged))
+        },
+    );
     // Errors in a fixed order, whichever thread came first.
     let (encoded, source_stats, index) = (encoded?, source_stats?, index?);
     let header = Header {
@@ -90,14 +101,7 @@ fn assemble(header: &Header, sections: [(Section, Vec<u8>); Section::ALL.len()])
     }
 
     let body = &file[HEADER_BYTES..];
-    let (checksum, digest) = std::thread::scope(|scope| {
-        let checksum = scope.spawn(|| rapidhash_v3(body));
-        let digest = *blake3::hash(body).as_bytes();
-        match checksum.join() {
-            Ok(checksum) => (checksum, digest),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    });
+    let (checksum, digest) = both(|| rapidhash_v3(body), || *blake3::hash(body).as_bytes());
     let file_bytes = file.len() as u64;
     put(&mut file, at::MAGIC, &MAGIC);
     put(&mut file, at::VERSION, &VERSION.to_le_bytes());
