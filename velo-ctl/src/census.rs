@@ -57,7 +57,7 @@ pub fn count(manifest: &Manifest<'_>, top: usize) -> Census {
         blobs.insert(vnode.content_hash, size);
         if vnode.has(flag::IN_VIEW) {
             census.in_view += 1;
-            census.in_view_bytes += size;
+            census.in_view_bytes = census.in_view_bytes.saturating_add(size);
         }
         if vnode.has(flag::HARDLINK)
             && !manifest
@@ -67,11 +67,14 @@ pub fn count(manifest: &Manifest<'_>, top: usize) -> Census {
             census.hard_links += 1;
             continue;
         }
-        census.content_bytes += size;
+        // A manifest that nobody verified may say anything.
+        census.content_bytes = census.content_bytes.saturating_add(size);
         sizes.push((size, index));
     }
     census.blobs = blobs.len() as u64;
-    census.distinct_bytes = blobs.values().sum();
+    census.distinct_bytes = blobs
+        .values()
+        .fold(0, |sum: u64, size| sum.saturating_add(*size));
     sizes.sort_unstable_by(|a, b| b.cmp(a));
     // Ties at the edge are settled by entry, then the named ones sorted by path.
     census.largest = sizes

@@ -1,6 +1,7 @@
 //! The command line as clap sees it. Each command's arguments stand in its own file.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 
 use clap::{Parser, Subcommand};
 
@@ -8,6 +9,7 @@ use crate::commands::{
     build_manifest, cat, completions, diff, doctor, inspect, ls, run, stat, use_current, verify,
 };
 use crate::failure::status;
+use crate::output::write_failure;
 
 /// Serves dependency trees from one manifest: index a tree once, run programs from it anywhere.
 #[derive(Parser, Debug)]
@@ -48,9 +50,15 @@ pub enum Command {
 pub fn parse(arguments: Vec<OsString>) -> Result<CommandLine, u8> {
     let is_run = arguments.get(1).is_some_and(|first| first == "run");
     CommandLine::try_parse_from(arguments).map_err(|error| {
-        let _ = error.print();
+        let printed = error.print().and_then(|()| io::stdout().flush());
         match error.use_stderr() {
-            false => status::DONE,
+            false => match printed {
+                Ok(()) => status::DONE,
+                Err(error) => {
+                    write_failure(&error).report();
+                    status::FAILED
+                }
+            },
             true if is_run => status::VELO,
             true => status::USAGE,
         }

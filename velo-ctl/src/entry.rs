@@ -20,15 +20,20 @@ pub struct Entry {
     pub target: Option<Vec<u8>>,
     /// What the manifest knows besides.
     pub vnode: Option<VnodeEntry>,
+    /// Extended attributes that the manifest has of it, names and values.
+    pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Entry {
     /// Looks at `place`; `follow` matters for the real file system only.
     pub fn at(served: &Served, name: Vec<u8>, place: &Place, follow: bool) -> Result<Self, Errno> {
         let metadata = served.metadata(place, follow)?;
+        let mut attributes = Vec::new();
         let (target, vnode) = match place {
             Place::Entry { mount, index } => {
                 let manifest = served.manifest(*mount);
+                let found = manifest.xattrs(*index);
+                attributes.extend(found.map(|(name, value)| (name.to_vec(), value.to_vec())));
                 (
                     manifest.symlink_target(*index).map(<[u8]>::to_vec),
                     manifest.vnode(*index),
@@ -47,6 +52,7 @@ impl Entry {
             metadata,
             target,
             vnode,
+            attributes,
         })
     }
 
@@ -119,6 +125,14 @@ impl Entry {
             target: self.target.as_deref().map(JsonName),
             content: self.blob().map(|id| id.to_string()),
             flags: self.flags(),
+            xattrs: self
+                .attributes
+                .iter()
+                .map(|(name, value)| AttributeJson {
+                    name: JsonName(name),
+                    value: JsonName(value),
+                })
+                .collect(),
         }
     }
 }
@@ -150,6 +164,14 @@ pub struct EntryJson<'a> {
     content: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     flags: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    xattrs: Vec<AttributeJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct AttributeJson<'a> {
+    name: JsonName<'a>,
+    value: JsonName<'a>,
 }
 
 /// Seconds since the epoch, and nanoseconds.

@@ -41,7 +41,7 @@ impl Failure {
     pub fn new(message: impl fmt::Display) -> Self {
         Self {
             status: status::FAILED,
-            message: message.to_string(),
+            message: without_numbers(&message.to_string()),
         }
     }
 
@@ -107,15 +107,42 @@ pub fn words(errno: Errno) -> String {
 
 /// What strerror(3) says, without Rust's `(os error N)`.
 pub fn io_words(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" (os error ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
+    without_numbers(&error.to_string())
+}
+
+/// `text` without every ` (os error N)`.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                out.push_str(rest);
+            }
+            _ => {
+                out.push_str(" (os error ");
+                out.push_str(part);
+            }
+        }
     }
+    out
 }
 
 /// Bytes of an argument or path, for messages.
 pub fn shown(text: &OsStr) -> String {
     use std::os::unix::ffi::OsStrExt;
     printable(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_numbers;
+
+    #[test]
+    fn errors_of_the_system_lose_their_numbers_and_nothing_else() {
+        let text = "/a: cannot read: No such file or directory (os error 2); /b (Is a directory (os error 21)) and 5 more";
+        let expected = "/a: cannot read: No such file or directory; /b (Is a directory) and 5 more";
+        assert_eq!(without_numbers(text), expected);
+        assert_eq!(without_numbers("/x (os error a)"), "/x (os error a)");
+    }
 }

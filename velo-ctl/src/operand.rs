@@ -60,7 +60,11 @@ impl<'a> Lookup<'a> {
                 };
                 (served, path)
             }
-            None => (self.default_view()?, operand.as_bytes().to_vec()),
+            None => {
+                let view = self.default_view();
+                let view = view.map_err(|failure| meant_manifest(operand).unwrap_or(failure))?;
+                (view, operand.as_bytes().to_vec())
+            }
         };
         Ok(Target {
             served,
@@ -90,8 +94,17 @@ impl Target {
     /// the usual commands show it.
     pub fn place(&self, follow: bool) -> Result<Place, Failure> {
         let missing = |errno| self.failure(errno);
+        // `MANIFEST:` alone; an empty operand is a path that does not exist.
+        let alone = self.path.is_empty() && !self.shown.is_empty();
+        if let Some(first) = self.served.mounts().first().filter(|_| alone) {
+            let (mount, index) = (0, first.top());
+            return Ok(Place::Entry { mount, index });
+        }
         match self.served.find(&self.path, follow).map_err(missing)? {
             Place::Outside(path) => {
+                if let Some(failure) = meant_manifest(&self.shown) {
+                    return Err(failure);
+                }
                 let roots: Vec<_> = self
                     .served
                     .mounts()
@@ -121,6 +134,19 @@ pub fn root_name(path: &[u8]) -> String {
     } else {
         printable(path)
     }
+}
+
+/// What to say to somebody who named a manifest and no path in it.
+fn meant_manifest(operand: &OsStr) -> Option<Failure> {
+    let opened = ManifestFile::open(Path::new(operand)).is_ok();
+    opened.then(|| {
+        let name = printable(operand.as_bytes());
+        Failure::expected(
+            "a path",
+            format_args!("the manifest {name}"),
+            format_args!("write {name}: for its roots, {name}:PATH for what is in it"),
+        )
+    })
 }
 
 /// The manifest's and the path's half, if the text before a colon names a file

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
@@ -23,7 +24,7 @@ pub struct FormatArguments {
 
 /// The buffered standard output of one command.
 pub struct Output {
-    buffer: BufWriter<io::Stdout>,
+    buffer: BufWriter<Raw>,
     color: bool,
     terminal: bool,
 }
@@ -35,7 +36,7 @@ impl Output {
         let silenced = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_none_or(|value| value == "dumb");
         Self {
-            buffer: BufWriter::with_capacity(1 << 16, io::stdout()),
+            buffer: BufWriter::with_capacity(1 << 16, Raw),
             color: terminal && !silenced,
             terminal,
         }
@@ -81,6 +82,19 @@ impl Output {
     /// Hands everything to the kernel. Every command ends with this.
     pub fn finish(mut self) -> Result<(), Failure> {
         self.buffer.flush().map_err(|error| write_failure(&error))
+    }
+}
+
+/// Descriptor 1, written as it is: `io::Stdout` takes a closed one for success.
+struct Raw;
+
+impl Write for Raw {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(io::stdout().as_fd(), bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

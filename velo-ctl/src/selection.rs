@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use velo_core::store_layout::CURRENT_FILE;
-use velo_store::Root;
+use velo_store::{Root, Store};
 
 use crate::failure::Failure;
 
@@ -46,15 +46,16 @@ impl ManifestArguments {
     }
 }
 
-/// The manifests set by `velo-ctl use`; none if nothing is set.
+/// The manifests set by `velo-ctl use`; none if nothing is set. The list of a store that
+/// somebody else could have put there is not believed.
 pub fn current() -> Result<Vec<PathBuf>, Failure> {
     let root = Root::discover().map_err(Failure::new)?;
-    let path = root.path.join(CURRENT_FILE);
-    match fs::read(&path) {
-        Ok(text) => Ok(split(text.trim_ascii_end())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Failure::io(&path, &error)),
+    match fs::symlink_metadata(root.path.join(CURRENT_FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        _ => {}
     }
+    let store = Store::open(&root.path).map_err(Failure::new)?;
+    store.current().map_err(Failure::new)
 }
 
 fn split(list: &[u8]) -> Vec<PathBuf> {

@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::error::Troubles;
+use crate::options::Xattrs;
 use crate::scan::{open_below, open_reading};
 use crate::stat::{Stat, look};
 use crate::tree::{Content, Directory, Facts, Tree, full_path};
@@ -19,11 +20,12 @@ use crate::xattr::{self, Attribute};
 /// Attributes by directory id and name; the empty name is the directory itself.
 pub(crate) type Attributes = BTreeMap<(u32, Vec<u8>), Vec<Attribute>>;
 
-/// Reads the attributes of all entries of `tree` that have some.
+/// Reads the `wanted` attributes of all entries of `tree` that have some.
 pub(crate) fn collect(
     source: &Path,
     root: &OwnedFd,
     tree: &Tree,
+    wanted: Xattrs,
     troubles: &mut Troubles,
 ) -> Attributes {
     let mut found = Attributes::new();
@@ -47,7 +49,7 @@ pub(crate) fn collect(
             }
         };
         match open_below(root, &below) {
-            Ok(fd) => of_directory(&fd, directory, &mut keep),
+            Ok(fd) => of_directory(&fd, directory, wanted, &mut keep),
             Err(errno) => keep(b"", Err(errno)),
         }
     }
@@ -61,10 +63,11 @@ fn has_some(content: Content) -> bool {
 fn of_directory(
     fd: &OwnedFd,
     directory: &Directory,
+    wanted: Xattrs,
     keep: &mut impl FnMut(&[u8], rustix::io::Result<Vec<Attribute>>),
 ) {
     if directory.facts.has(Facts::XATTRS) {
-        keep(b"", read_checked(fd, &directory.stat));
+        keep(b"", read_checked(fd, &directory.stat, wanted));
     }
     for entry in directory
         .entries
@@ -72,14 +75,18 @@ fn of_directory(
         .filter(|entry| has_some(entry.content))
     {
         let read = open_reading(fd, entry.c_name(&directory.names), OFlags::empty())
-            .and_then(|file| read_checked(file, &entry.stat));
+            .and_then(|file| read_checked(file, &entry.stat, wanted));
         keep(directory.name_of(entry), read);
     }
 }
 
 /// Attributes of what is still in the state that the scan saw.
-fn read_checked(file: impl AsFd, scanned: &Stat) -> rustix::io::Result<Vec<Attribute>> {
-    let attributes = xattr::read(&file)?;
+fn read_checked(
+    file: impl AsFd,
+    scanned: &Stat,
+    wanted: Xattrs,
+) -> rustix::io::Result<Vec<Attribute>> {
+    let attributes = xattr::read(&file, wanted)?;
     let (now, _) = look(&file, c"", false)?;
     // STALE is filed as a change, and the build tries again.
     if now.is_same_state(scanned) {

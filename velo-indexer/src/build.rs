@@ -226,7 +226,8 @@ impl Job<'_> {
             counts = ingest.run(&mut done.tree, &mut done.troubles);
         }
         let (path, root) = (&self.source.path, &self.source.root);
-        done.attributes = attributes::collect(path, root, &done.tree, &mut done.troubles);
+        let wanted = self.options.xattrs;
+        done.attributes = attributes::collect(path, root, &done.tree, wanted, &mut done.troubles);
         done.summary.ingest_ms = ms(clock);
         done.summary.count(&done.tree, counts);
         done.ingested = true;

@@ -59,7 +59,7 @@ pub enum IndexError {
     },
     /// The mount point is not a plain absolute path.
     #[error(
-        "{}: expected an absolute mount point without `.` or `..`, of at most 4095 bytes; give the path that programs will use",
+        "{}: expected an absolute mount point without `.` or `..`, of at most 4095 bytes with names of at most {NAME_BYTES_MAX}; give the path that programs will use",
         Shown(mount)
     )]
     Mount {

@@ -5,6 +5,7 @@
 //! file at the end. Each file is compared with what the scan saw of it; a difference is
 //! a trouble of kind "changed", for the whole build to be tried again.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,6 +18,7 @@ use velo_store::{Put, Store, StoreError};
 
 use crate::crew;
 use crate::error::Troubles;
+use crate::options::Xattrs;
 use crate::progress::{Amount, Progress};
 use crate::scan::{open_below, open_reading};
 use crate::stat::{Stat, look};
@@ -34,7 +36,7 @@ pub(crate) struct Ingest<'a> {
     pub(crate) source: &'a Path,
     pub(crate) root: &'a OwnedFd,
     pub(crate) store: &'a Store,
-    pub(crate) xattrs: bool,
+    pub(crate) xattrs: Xattrs,
     pub(crate) threads: usize,
     pub(crate) progress: &'a dyn Progress,
 }
@@ -217,9 +219,24 @@ struct Shared<'a> {
     stop: AtomicBool,
 }
 
+impl Shared<'_> {
+    /// A job of which `told` bytes were counted has come to `bytes`.
+    fn reached(&self, told: &Cell<u64>, bytes: u64) {
+        let more = bytes.wrapping_sub(told.replace(bytes));
+        let bytes = self.bytes.fetch_add(more, Ordering::Relaxed);
+        let done = Amount {
+            files: self.files.load(Ordering::Relaxed),
+            bytes: bytes.wrapping_add(more),
+        };
+        self.ingest.progress.ingested(done, self.plan.total);
+    }
+}
+
 struct Worker<'a> {
     shared: &'a Shared<'a>,
     scratch: Vec<u8>,
+    /// Bytes of the present job that are among `Shared::bytes`.
+    told: Cell<u64>,
     done: Vec<Done>,
     counts: Counts,
     troubles: Troubles,
@@ -230,6 +247,7 @@ impl<'a> Worker<'a> {
         Self {
             shared,
             scratch: Vec::new(),
+            told: Cell::new(0),
             done: Vec::new(),
             counts: Counts::default(),
             troubles: Troubles::default(),
@@ -248,11 +266,9 @@ impl<'a> Worker<'a> {
                 shared.stop.store(true, Ordering::Relaxed);
             }
             let files = job.entries.len() as u64;
-            let done = Amount {
-                files: shared.files.fetch_add(files, Ordering::Relaxed) + files,
-                bytes: shared.bytes.fetch_add(job.bytes, Ordering::Relaxed) + job.bytes,
-            };
-            shared.ingest.progress.ingested(done, shared.plan.total);
+            shared.files.fetch_add(files, Ordering::Relaxed);
+            shared.reached(&self.told, job.bytes);
+            self.told.set(0);
         }
         (self.done, self.counts, self.troubles)
     }
@@ -312,7 +328,15 @@ impl<'a> Worker<'a> {
         };
         let want_exec = entry.stat.mode & 0o111 != 0;
         let store = self.shared.ingest.store;
-        let put = match store.put(&file, entry.stat.size, want_exec, &mut self.scratch) {
+        let (shared, told, size) = (self.shared, &self.told, entry.stat.size);
+        let watch = |bytes: u64| {
+            // Small ones share a job, which is told of when all are done.
+            if size >= LARGE_BYTES {
+                shared.reached(told, bytes.min(size));
+            }
+        };
+        let put = store.put_watched(&file, size, want_exec, &mut self.scratch, &watch);
+        let put = match put {
             Ok(put) => put,
             Err(error) => {
                 self.file_store_error(error, path);
@@ -328,8 +352,9 @@ impl<'a> Worker<'a> {
         let mut facts = Facts::default();
         facts.set(Facts::ELF, put.elf);
         facts.set(Facts::SPARSE, is_sparse(&file, &entry.stat));
-        if self.shared.ingest.xattrs {
-            match xattr::any(file.as_fd()) {
+        let wanted = self.shared.ingest.xattrs;
+        if wanted != Xattrs::None {
+            match xattr::any(file.as_fd(), wanted) {
                 Ok(any) => facts.set(Facts::XATTRS, any),
                 Err(errno) => {
                     self.troubles.file("list the attributes", path(), errno);

@@ -32,5 +32,5 @@ mod xattr;
 pub use adapters::Package;
 pub use build::{Built, Summary, build};
 pub use error::{IndexError, Paths};
-pub use options::{BuildOptions, Special};
+pub use options::{BuildOptions, Special, Xattrs};
 pub use progress::{Amount, Progress};

@@ -14,6 +14,34 @@ pub enum Special {
     Skip,
 }
 
+/// Which extended attributes of files and directories a manifest records. Never those of
+/// symbolic links, and never `trusted.*`, which only privileged programs may see.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Xattrs {
+    /// None.
+    None,
+    /// `user.*` and `security.capability`: what means the same on every machine.
+    #[default]
+    User,
+    /// Also the rest of `security.*` and POSIX ACLs (`system.*`), to be shown and not
+    /// enforced.
+    All,
+}
+
+impl Xattrs {
+    /// Whether an attribute of this name is recorded.
+    pub(crate) fn records(self, name: &[u8]) -> bool {
+        match self {
+            Self::None => false,
+            Self::User => name.starts_with(b"user.") || name == b"security.capability",
+            Self::All => !name.is_empty() && !name.starts_with(b"trusted."),
+        }
+    }
+}
+
+/// More threads than this only wait for each other.
+const THREADS_MAX: usize = 256;
+
 /// How to build a manifest.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BuildOptions {
@@ -27,10 +55,10 @@ pub struct BuildOptions {
     pub exact: bool,
     /// Sockets, fifos and devices.
     pub special: Special,
-    /// Record the extended attributes `user.*` and `security.capability` where there
-    /// are any. An unchanged tree pays nothing for it.
-    pub xattrs: bool,
-    /// Threads; 0 for as many as there are cores.
+    /// Extended attributes. An unchanged tree pays nothing for them.
+    pub xattrs: Xattrs,
+    /// Threads, at most 256 and fewer if the system gives no more; 0 for as many as there
+    /// are cores.
     pub threads: usize,
     /// Read every file again, whatever the stat cache knows.
     pub no_cache: bool,
@@ -43,7 +71,7 @@ impl Default for BuildOptions {
             output: None,
             exact: false,
             special: Special::Refuse,
-            xattrs: true,
+            xattrs: Xattrs::default(),
             threads: 0,
             no_cache: false,
         }
@@ -55,7 +83,7 @@ impl BuildOptions {
     pub(crate) fn threads(&self) -> usize {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
+            threads => threads.min(THREADS_MAX),
         }
     }
 
@@ -64,7 +92,7 @@ impl BuildOptions {
     pub(crate) fn fingerprint(&self, mount: &[u8]) -> Fingerprint {
         let mut hasher = blake3::Hasher::new();
         hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
-        hasher.update(&[0, u8::from(self.exact), u8::from(self.xattrs)]);
+        hasher.update(&[0, u8::from(self.exact), self.xattrs as u8]);
         hasher.update(mount);
         if let Ok(program) = rustix::fs::stat("/proc/self/exe") {
             let (mtime, nsec) = (program.st_mtime, program.st_mtime_nsec);

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, openat, stat};
+use velo_core::manifest::NAME_BYTES_MAX;
 use velo_core::store_layout::{VIEW_ROOT_VARIABLE, VIEWS_DIRECTORY};
 use velo_store::Store;
 
@@ -91,7 +92,7 @@ fn mount_point(path: &Path) -> Result<Vec<u8>, IndexError> {
         .split(|&byte| byte == b'/')
         .filter(|name| !name.is_empty())
     {
-        if name == b"." || name == b".." {
+        if name == b"." || name == b".." || name.len() > NAME_BYTES_MAX {
             return Err(refused());
         }
         mount.push(b'/');

@@ -1,5 +1,4 @@
-//! Extended attributes: those that a manifest records are `user.*` and
-//! `security.capability`.
+//! Extended attributes: those that [`Xattrs`] says.
 //!
 //! They are asked of files and directories that are open anyway (one call of about a
 //! quarter of a microsecond), and not again while the stat cache vouches for an entry,
@@ -11,6 +10,8 @@ use std::os::fd::AsFd;
 use rustix::fs::{fgetxattr, flistxattr};
 use rustix::io::{Errno, Result};
 
+use crate::options::Xattrs;
+
 /// Name and value.
 pub(crate) type Attribute = (Vec<u8>, Vec<u8>);
 
@@ -19,27 +20,23 @@ const NAMES_BYTES: usize = 512;
 /// Most that the kernel gives (limits.h: XATTR_LIST_MAX, XATTR_SIZE_MAX).
 const BYTES_MAX: usize = 64 << 10;
 
-fn is_recorded(name: &[u8]) -> bool {
-    name.starts_with(b"user.") || name == b"security.capability"
-}
-
 /// Whether an open file has attributes that a manifest records.
-pub(crate) fn any(file: impl AsFd) -> Result<bool> {
+pub(crate) fn any(file: impl AsFd, wanted: Xattrs) -> Result<bool> {
     let mut few = [0; NAMES_BYTES];
     match flistxattr(&file, &mut few[..]) {
-        Ok(length) => Ok(names(few.get(..length).unwrap_or_default())
+        Ok(length) => Ok(names(few.get(..length).unwrap_or_default(), wanted)
             .next()
             .is_some()),
-        Err(Errno::RANGE) => Ok(names(&list(&file)?).next().is_some()),
+        Err(Errno::RANGE) => Ok(names(&list(&file)?, wanted).next().is_some()),
         Err(Errno::NOTSUP) => Ok(false),
         Err(errno) => Err(errno),
     }
 }
 
 /// The attributes that a manifest records, sorted by name.
-pub(crate) fn read(file: impl AsFd) -> Result<Vec<Attribute>> {
+pub(crate) fn read(file: impl AsFd, wanted: Xattrs) -> Result<Vec<Attribute>> {
     let mut attributes = Vec::new();
-    for name in names(&list(&file)?) {
+    for name in names(&list(&file)?, wanted) {
         let mut value = vec![0; BYTES_MAX];
         let c_name = CString::new(name).map_err(|_| Errno::INVAL)?;
         match fgetxattr(&file, &c_name, &mut value[..]) {
@@ -62,19 +59,32 @@ fn list(file: impl AsFd) -> Result<Vec<u8>> {
 }
 
 /// Of a list of names, each closed by a NUL, those that are recorded.
-fn names(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn names(list: &[u8], wanted: Xattrs) -> impl Iterator<Item = &[u8]> {
     list.split(|&byte| byte == 0)
-        .filter(|name| is_recorded(name))
+        .filter(move |name| wanted.records(name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::names;
+    use crate::options::Xattrs;
 
     #[test]
-    fn security_labels_and_acls_are_not_recorded() {
-        let list = b"security.selinux\0user.a\0system.posix_acl_access\0security.capability\0";
-        let found: Vec<_> = names(list).collect();
-        assert_eq!(found, [&b"user.a"[..], b"security.capability"]);
+    fn security_labels_and_acls_are_recorded_if_asked_for() {
+        let list =
+            b"security.selinux\0user.a\0system.posix_acl_access\0trusted.t\0security.capability\0";
+        let found = |wanted| names(list, wanted).collect::<Vec<_>>();
+        assert_eq!(found(Xattrs::None), [b""; 0]);
+        assert_eq!(
+            found(Xattrs::User),
+            [&b"user.a"[..], b"security.capability"]
+        );
+        let all = [
+            &b"security.selinux"[..],
+            b"user.a",
+            b"system.posix_acl_access",
+            b"security.capability",
+        ];
+        assert_eq!(found(Xattrs::All), all);
     }
 }

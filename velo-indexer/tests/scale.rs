@@ -5,12 +5,13 @@ mod common;
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
+use std::sync::Mutex;
 
 use common::{Place, entries, settle, threads};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, unlinkat};
 use velo_core::id::ContentHash;
 use velo_core::manifest::Manifest;
-use velo_indexer::IndexError;
+use velo_indexer::{Amount, IndexError, Progress, build};
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
@@ -157,4 +158,35 @@ fn large_files_among_small_ones() {
     let built = place.build_with(&threads(2)).unwrap();
     assert_eq!(entries(&built.bytes), place.expected());
     assert_eq!(built.summary.new_blobs, 46);
+}
+
+/// Everything that a build told.
+#[derive(Default)]
+struct Told(Mutex<Vec<(Amount, Amount)>>);
+
+impl Progress for Told {
+    fn ingested(&self, done: Amount, total: Amount) {
+        self.0.lock().unwrap().push((done, total));
+    }
+}
+
+#[test]
+fn progress_moves_within_a_large_file() {
+    let place = Place::new();
+    place.write("large", &[7; 9 << 20]);
+    place.write("small", b"small");
+    let told = Told::default();
+    build(&place.source, &threads(1), &place.store, &told).unwrap();
+    let told = told.0.into_inner().unwrap();
+    let whole = Amount {
+        files: 2,
+        bytes: (9 << 20) + 5,
+    };
+    assert!(told.iter().all(|(_, total)| *total == whole));
+    assert!(told.is_sorted_by_key(|(done, _)| done.bytes), "{told:?}");
+    let within = told
+        .iter()
+        .filter(|(done, _)| done.files == 0 && (1..9 << 20).contains(&done.bytes));
+    assert!(within.count() >= 8, "{told:?}");
+    assert_eq!(told.last().unwrap().0, whole);
 }

@@ -8,7 +8,7 @@ use common::{Place, settle};
 use rustix::fs::{XattrFlags, lremovexattr, lsetxattr};
 use velo_core::manifest::Manifest;
 use velo_core::vnode::flag;
-use velo_indexer::BuildOptions;
+use velo_indexer::{BuildOptions, Xattrs};
 
 fn set(path: &Path, name: &str, value: &[u8]) {
     lsetxattr(path, name, value, XattrFlags::empty()).unwrap_or_else(|errno| {
@@ -105,7 +105,7 @@ fn without_them_nothing_is_recorded_and_the_cache_knows() {
     set(&place.path("app.py"), "user.a", b"1");
     settle();
     let without = BuildOptions {
-        xattrs: false,
+        xattrs: Xattrs::None,
         ..BuildOptions::default()
     };
     let built = place.build_with(&without).unwrap();
@@ -118,4 +118,48 @@ fn without_them_nothing_is_recorded_and_the_cache_knows() {
         attributes(&place.build_with(&without).unwrap().bytes, "app.py"),
         []
     );
+}
+
+/// An access control list (linux/posix_acl_xattr.h): user 1 may read.
+fn acl() -> Vec<u8> {
+    let entries: [(u16, u16, u32); 5] = [
+        (0x01, 6, u32::MAX),
+        (0x02, 4, 1),
+        (0x04, 4, u32::MAX),
+        (0x10, 4, u32::MAX),
+        (0x20, 4, u32::MAX),
+    ];
+    let mut bytes = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in entries {
+        bytes.extend_from_slice(&tag.to_le_bytes());
+        bytes.extend_from_slice(&permissions.to_le_bytes());
+        bytes.extend_from_slice(&id.to_le_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn access_control_lists_are_recorded_if_asked_for() {
+    let place = Place::with_tree();
+    let (name, value) = ("system.posix_acl_access", acl());
+    if let Err(errno) = lsetxattr(place.path("app.py"), name, &value, XattrFlags::empty()) {
+        common::skip(&format!("no access control lists here: {errno}"));
+        return;
+    }
+    set(&place.path("app.py"), "user.a", b"1");
+    settle();
+    let all = BuildOptions {
+        xattrs: Xattrs::All,
+        ..BuildOptions::default()
+    };
+    let expected = [(name.into(), value), ("user.a".into(), b"1".to_vec())];
+    // Each build finds the stat cache of one that looked for something else.
+    for _ in 0..2 {
+        let built = place.build();
+        assert_eq!(attributes(&built.bytes, "app.py"), expected[1..]);
+        let built = place.build_with(&all).unwrap();
+        assert_eq!(attributes(&built.bytes, "app.py"), expected);
+        let again = place.build_with(&all).unwrap();
+        assert_eq!((again.bytes, again.summary.hashed_files), (built.bytes, 0));
+    }
 }

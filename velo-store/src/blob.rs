@@ -122,7 +122,7 @@ impl Store {
     ) -> Result<(ContentHash, u64), StoreError> {
         let blob = self.open_unchecked(hash)?;
         let stamp = SourceStamp::of(&blob)?;
-        let read = hash_and_copy(&blob, &stamp, None, buffer)?;
+        let read = hash_and_copy(&blob, &stamp, None, buffer, &|_| ())?;
         Ok((read.hash, read.length))
     }
 

@@ -281,7 +281,7 @@ impl View<'_> {
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(openat(&place, &name, flags, Mode::empty()).map_err(failed)?);
-        let read = hash_and_copy(&file, &SourceStamp::of(&file)?, None, buffer)?;
+        let read = hash_and_copy(&file, &SourceStamp::of(&file)?, None, buffer, &|_| ())?;
         if read.hash == hash {
             return Ok(read.length);
         }

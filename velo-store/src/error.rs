@@ -193,6 +193,18 @@ pub enum StoreError {
         /// What is wrong with its blob.
         first: Box<StoreError>,
     },
+    /// A manifest cannot be published under this name.
+    #[error(
+        "{path}: expected a name for the manifest in an existing directory, found {found}; name a file, as in {example}"
+    )]
+    Destination {
+        /// The name.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+        /// A name that would do.
+        example: PathBuf,
+    },
     /// A path that the list of current manifests cannot hold.
     #[error(
         "{path:?}: expected an absolute path without ':' and line ends; rename the manifest or give its full path"

@@ -37,7 +37,7 @@ mod view_twins;
 
 pub use check::{Problem, Report};
 pub use error::StoreError;
-pub use publish::restamp_manifest;
+pub use publish::{check_destination, restamp_manifest};
 pub use put::Put;
 pub use root::{Root, StoreRoot};
 pub use source::{SourceStamp, open_source};

@@ -8,7 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, fchmod, fstat, futimens, openat};
+use rustix::fs::{
+    Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, fchmod, fstat, futimens, openat,
+};
 use rustix::io::Errno;
 use velo_core::id::ContentHash;
 use velo_core::manifest::Manifest;
@@ -145,25 +147,61 @@ struct Destination {
     name: CString,
 }
 
+/// Whether a manifest can be published as `destination`, as far as that can be told
+/// before there is one: so that a build which cannot succeed need not begin.
+///
+/// # Errors
+/// [`StoreError::Destination`], [`StoreError::Denied`], [`StoreError::ReadOnly`].
+pub fn check_destination(destination: &Path) -> Result<(), StoreError> {
+    let Destination {
+        path, directory, ..
+    } = Destination::open(destination)?;
+    let wanted = Access::WRITE_OK | Access::EXEC_OK;
+    match accessat(&directory, ".", wanted, AtFlags::EACCESS) {
+        Err(Errno::ACCESS) => Err(StoreError::Destination {
+            path,
+            found: "one that this user may not write to",
+            example: Path::new("app.velo").to_path_buf(),
+        }),
+        Err(errno @ Errno::ROFS) => {
+            Err(StoreError::from_errno("publish the manifest", &path, errno))
+        }
+        // Whatever else the kernel says, publishing will tell.
+        _ => Ok(()),
+    }
+}
+
 impl Destination {
     fn open(wanted: &Path) -> Result<Self, StoreError> {
         // Through a symbolic link to a file, the file is replaced and not the link.
         let path = std::fs::canonicalize(wanted).unwrap_or_else(|_| wanted.to_path_buf());
         let failed = |errno| StoreError::from_errno("publish the manifest", &path, errno);
-        if let Ok(found) = rustix::fs::stat(&path)
-            && !FileType::from_raw_mode(found.st_mode).is_file()
-        {
-            let found = "directory, device, fifo or socket";
-            return Err(StoreError::NotRegular { path, found });
+        let unfit = |found, example: &Path| StoreError::Destination {
+            path: wanted.to_path_buf(),
+            found,
+            example: example.join("app.velo"),
+        };
+        if let Ok(found) = rustix::fs::stat(&path) {
+            match FileType::from_raw_mode(found.st_mode) {
+                FileType::RegularFile => {}
+                FileType::Directory => return Err(unfit("a directory", wanted)),
+                _ => return Err(unfit("a device, fifo or socket", Path::new(""))),
+            }
         }
-        let name = path.file_name().ok_or_else(|| failed(Errno::ISDIR))?;
+        let name = path
+            .file_name()
+            .ok_or_else(|| unfit("a directory", wanted))?;
         let name = CString::new(name.as_bytes()).map_err(|_| failed(Errno::INVAL))?;
         let parent = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = openat(CWD, parent, flags, Mode::empty()).map_err(failed)?;
+        let directory = openat(CWD, parent, flags, Mode::empty()).map_err(|errno| match errno {
+            Errno::NOENT => unfit("no such directory", Path::new("")),
+            Errno::NOTDIR => unfit("a file where the directory should be", Path::new("")),
+            errno => failed(errno),
+        })?;
         // What an earlier run left when it was killed; none of it is worth an error.
         let _cleaned = temporary::clean(&directory, LEFTOVER_AGE);
         Ok(Self {

@@ -64,6 +64,22 @@ impl Store {
         want_exec: bool,
         scratch: &mut Vec<u8>,
     ) -> Result<Put, StoreError> {
+        self.put_watched(source, size_hint, want_exec, scratch, &|_| ())
+    }
+
+    /// As [`Store::put`]; of a large file, tells `watch` from time to time how many bytes
+    /// of it are read. They become fewer if it changed and is read again.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub fn put_watched(
+        &self,
+        source: &File,
+        size_hint: u64,
+        want_exec: bool,
+        scratch: &mut Vec<u8>,
+        watch: &dyn Fn(u64),
+    ) -> Result<Put, StoreError> {
         if scratch.len() < size_hint.min(SMALL_BYTES_MAX) as usize {
             scratch.resize(size_hint.min(SMALL_BYTES_MAX) as usize, 0);
         }
@@ -83,7 +99,7 @@ impl Store {
             let outcome = if before.size <= SMALL_BYTES_MAX && !has_holes {
                 self.put_small(source, before, want_exec, scratch)?
             } else {
-                self.put_large(source, before, want_exec, scratch)?
+                self.put_large(source, before, want_exec, scratch, watch)?
             };
             match outcome {
                 Attempt::Done(put) => return Ok(put),
@@ -148,6 +164,7 @@ impl Store {
         before: SourceStamp,
         want_exec: bool,
         scratch: &mut Vec<u8>,
+        watch: &dyn Fn(u64),
     ) -> Result<Attempt, StoreError> {
         let place = self.root().join(CAS_DIRECTORY);
         let needed = before.size.min(before.blocks.saturating_mul(512));
@@ -161,7 +178,7 @@ impl Store {
             Some(Temporary::create(self.cas(), self.way()?).map_err(failed)?)
         };
         let file = copy.as_ref().map(Temporary::file);
-        let read = hash_and_copy(source, &before, file, scratch)?;
+        let read = hash_and_copy(source, &before, file, scratch, watch)?;
         if let Some(how) = changed(source, &before, read.length)? {
             return Ok(Attempt::Changed(how));
         }

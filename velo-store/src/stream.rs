@@ -33,12 +33,14 @@ pub(crate) struct Streamed {
     pub(crate) write_error: Option<Errno>,
 }
 
-/// Hashes `source` and, if there is one, fills `copy` with the same content.
+/// Hashes `source` and, if there is one, fills `copy` with the same content. Tells `watch`
+/// how many bytes it has come to.
 pub(crate) fn hash_and_copy(
     source: &File,
     before: &SourceStamp,
     copy: Option<&File>,
     buffer: &mut Vec<u8>,
+    watch: &dyn Fn(u64),
 ) -> Result<Streamed, StoreError> {
     if buffer.len() < CHUNK_BYTES {
         buffer.resize(CHUNK_BYTES, 0);
@@ -46,6 +48,7 @@ pub(crate) fn hash_and_copy(
     let mut pass = Pass {
         hasher: blake3::Hasher::new(),
         copy,
+        watch,
         sparse: before.is_sparse(),
         start: [0; 4],
         length: 0,
@@ -72,6 +75,7 @@ pub(crate) fn hash_and_copy(
 struct Pass<'a> {
     hasher: blake3::Hasher,
     copy: Option<&'a File>,
+    watch: &'a dyn Fn(u64),
     sparse: bool,
     start: [u8; 4],
     length: u64,
@@ -102,6 +106,7 @@ impl Pass<'_> {
             self.hasher
                 .update(ZEROS.get(..part as usize).unwrap_or_default());
             rest -= part;
+            (self.watch)(self.length + length - rest);
         }
         self.length += length;
     }
@@ -124,6 +129,7 @@ impl Pass<'_> {
             }
         }
         self.length += chunk.len() as u64;
+        (self.watch)(self.length);
     }
 
     fn give_up(&mut self, copy: &File, error: &std::io::Error) {

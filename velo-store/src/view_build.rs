@@ -278,7 +278,7 @@ impl<'a> Builder<'a> {
         let copy: File = openat(directory, name, flags, Mode::RUSR | Mode::WUSR)
             .map_err(failed)?
             .into();
-        let read = hash_and_copy(&blob, &before, Some(&copy), buffer)?;
+        let read = hash_and_copy(&blob, &before, Some(&copy), buffer, &|_| ())?;
         if read.hash != hash {
             let found = format!("{} bytes of content {}", read.length, read.hash);
             return Err(self.store.damaged(&hash, format!("content {hash}"), found));

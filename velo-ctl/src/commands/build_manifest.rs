@@ -4,12 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use velo_core::id::ContentHash;
 use velo_core::manifest::Manifest;
-use velo_indexer::{Amount, BuildOptions, Built, Special, Summary, build};
-use velo_store::{Root, Store};
+use velo_indexer::{Amount, BuildOptions, Built, Special, Summary, Xattrs, build};
+use velo_store::{Root, Store, check_destination};
 
 use crate::failure::{Failure, shown, status};
 use crate::format;
@@ -30,7 +30,7 @@ Exit status: 0 done, 1 failed (FILE is then as it was), 2 wrong command line.
 Examples:
   velo-ctl build-manifest .venv/lib/python3.11/site-packages -o app.velo
   velo-ctl build-manifest build/node_modules --at /app/node_modules -o app.velo
-  velo-ctl build-manifest --exact /opt/toolchain -o toolchain.velo")]
+  velo-ctl build-manifest --exact --xattrs /opt/toolchain -o toolchain.velo")]
 pub struct Arguments {
     /// The directory to index
     #[arg(value_name = "SRC")]
@@ -44,6 +44,16 @@ pub struct Arguments {
     /// Keep inode numbers, link counts, blocks and all times too
     #[arg(long)]
     exact: bool,
+    /// Which extended attributes of files and directories to keep; without a value: all
+    #[arg(
+        long,
+        value_name = "WHICH",
+        default_value = "user",
+        default_missing_value = "all",
+        num_args = 0..=1,
+        require_equals = true
+    )]
+    xattrs: Attributes,
     /// Leave out sockets, fifos and devices instead of refusing them
     #[arg(long)]
     skip_special: bool,
@@ -55,6 +65,27 @@ pub struct Arguments {
     no_cache: bool,
     #[command(flatten)]
     format: FormatArguments,
+}
+
+/// The values of `--xattrs`.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+enum Attributes {
+    /// None
+    None,
+    /// `user.*` and `security.capability`
+    User,
+    /// Also other `security.*` and POSIX ACLs, shown and not enforced; never `trusted.*`
+    All,
+}
+
+impl From<Attributes> for Xattrs {
+    fn from(chosen: Attributes) -> Self {
+        match chosen {
+            Attributes::None => Self::None,
+            Attributes::User => Self::User,
+            Attributes::All => Self::All,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -87,6 +118,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         mount: arguments.at.clone(),
         output: Some(arguments.output.clone()),
         exact: arguments.exact,
+        xattrs: arguments.xattrs.into(),
         special: if arguments.skip_special {
             Special::Skip
         } else {
@@ -94,8 +126,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
         },
         threads: arguments.threads.map_or(0, NonZeroUsize::get),
         no_cache: arguments.no_cache,
-        ..BuildOptions::default()
     };
+    check_destination(&arguments.output).map_err(Failure::new)?;
     let root = Root::discover().map_err(Failure::new)?;
     let store = Store::open_or_create(&root.path).map_err(Failure::new)?;
     let bars = Bars::new();

@@ -190,7 +190,7 @@ fn show(out: &mut Output, report: &Report<'_>) -> Result<(), Failure> {
             ),
         },
     )?;
-    let saved = census.content_bytes - census.distinct_bytes;
+    let saved = census.content_bytes.saturating_sub(census.distinct_bytes);
     field(
         "stored",
         format!(

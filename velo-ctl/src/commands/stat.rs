@@ -128,6 +128,10 @@ fn show(
             time.map_or_else(|| String::from("-"), full_time)
         ))?;
     }
+    for (name, value) in &entry.attributes {
+        let (name, value) = (printable(name), printable(value));
+        out.line(format_args!(" Xattr: {name}={value}"))?;
+    }
     if let Some(blob) = entry.blob() {
         out.line(format_args!("  Blob: {blob}"))?;
     }

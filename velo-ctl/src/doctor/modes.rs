@@ -43,7 +43,10 @@ fn overlay() -> Check {
     if let Err(error) = fs::create_dir(&base) {
         return Check::warn(
             id,
-            format!("no directory to mount on: {error}"),
+            format!(
+                "no directory to mount on: {}",
+                crate::failure::io_words(&error)
+            ),
             "set TMPDIR to a writable directory",
         );
     }

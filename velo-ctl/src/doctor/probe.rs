@@ -106,33 +106,19 @@ fn overlay(base: &Path) -> io::Result<String> {
         rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC,
     )?;
     mount("tmpfs", base, "tmpfs", MountFlags::empty(), None)?;
+    // Relative names, because the options have no room for a comma or colon in a path.
+    std::env::set_current_dir(base)?;
     for name in ["lower", "upper", "work", "merged"] {
-        fs::create_dir(base.join(name))?;
+        fs::create_dir(name)?;
     }
-    fs::write(base.join("lower/file"), "lower")?;
-    let layer = |name: &str| base.join(name).display().to_string();
-    let options = format!(
-        "lowerdir={},upperdir={},workdir={},userxattr",
-        layer("lower"),
-        layer("upper"),
-        layer("work")
-    );
-    let plain = options.trim_end_matches(",userxattr").to_owned();
-    let merged = base.join("merged");
-    let attempt = |options: String| -> io::Result<()> {
-        let options = std::ffi::CString::new(options)?;
-        mount(
-            "overlay",
-            &merged,
-            "overlay",
-            MountFlags::empty(),
-            options.as_c_str(),
-        )
-        .map_err(io::Error::from)
+    fs::write("lower/file", "lower")?;
+    let attempt = |options: &std::ffi::CStr| {
+        mount("overlay", "merged", "overlay", MountFlags::empty(), options)
     };
-    attempt(options).or_else(|_| attempt(plain))?;
-    fs::write(merged.join("file"), "upper")?;
-    match fs::read_to_string(base.join("upper/file"))?.as_str() {
+    attempt(c"lowerdir=lower,upperdir=upper,workdir=work,userxattr")
+        .or_else(|_| attempt(c"lowerdir=lower,upperdir=upper,workdir=work"))?;
+    fs::write("merged/file", "upper")?;
+    match fs::read_to_string("upper/file")?.as_str() {
         "upper" => Ok(how.to_owned()),
         other => Err(io::Error::other(format!(
             "wrote through the overlay, found `{other}` in the upper layer"

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -259,4 +260,62 @@ fn doctor_sees_an_unusable_default_manifest() {
     let found = sandbox.ctl(["doctor"]);
     assert_eq!(found.status, Some(1));
     assert!(line(&found.out).starts_with("fail"), "{}", found.out);
+}
+
+/// Anybody can make the directory that is the default root of a user who has none yet.
+#[test]
+fn a_default_root_of_somebody_else_is_not_believed() {
+    use std::os::unix::process::CommandExt;
+    let sandbox = Sandbox::with_tree();
+    if !rustix::process::geteuid().is_root() || Path::new("/mnt/velo_ram_disk").exists() {
+        eprintln!("SKIP velo-ctl a_default_root_of_somebody_else_is_not_believed: needs root");
+        return;
+    }
+    let user = 3_000_000_000 + std::process::id();
+    let root = PathBuf::from(format!("/dev/shm/velo-{user}"));
+    fs::create_dir(&root).unwrap();
+    let removed = Removed(root.clone());
+    std::os::unix::fs::chown(&root, Some(65534), None).unwrap();
+    fs::write(root.join("current"), sandbox.text("app.velo")).unwrap();
+    for line in [["use"].as_slice(), &["ls"], &["run", "true"]] {
+        let mut command = sandbox.ctl_command(line);
+        command.env_remove("VELO_ROOT").uid(user);
+        sandbox.empty_library();
+        let end = ended(&mut command);
+        assert!(
+            end.err.contains("found one of user 65534") && end.status != Some(0),
+            "{line:?}: {end:?}"
+        );
+        assert_eq!(end.out, "", "{line:?}");
+    }
+    drop(removed);
+}
+
+/// A directory that is gone at the end, also of a test that failed.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn the_place_for_a_mount_may_have_any_name() {
+    let sandbox = Sandbox::with_tree();
+    sandbox.empty_library();
+    let overlay = |directory: &Path| {
+        let found = ended(sandbox.ctl_command(["doctor"]).env("TMPDIR", directory));
+        let line = found.out.lines().find(|line| line.contains(" overlay "));
+        line.unwrap().to_owned()
+    };
+    let odd = sandbox.path("a,b:c d\\e");
+    fs::create_dir(&odd).unwrap();
+    assert_eq!(overlay(&odd), overlay(&sandbox.path("")));
+    assert_eq!(fs::read_dir(&odd).unwrap().count(), 0);
+    let missing = overlay(&sandbox.path("missing"));
+    assert!(
+        missing.starts_with("warn") && missing.ends_with("No such file or directory"),
+        "{missing}"
+    );
 }

@@ -285,3 +285,24 @@ fn a_blob_that_is_gone_is_named_with_the_repair() {
         .ctl(["cat", "app.velo:README"])
         .failed(1, &["app.velo:README", &blob, "velo-ctl build-manifest"]);
 }
+
+#[test]
+fn a_manifest_without_a_path_is_asked_back() {
+    let sandbox = Sandbox::with_tree();
+    let hint = &[
+        "expected a path",
+        "found the manifest app.velo",
+        "app.velo:",
+    ];
+    for command in ["ls", "cat", "stat"] {
+        sandbox.ctl([command, "app.velo"]).failed(1, hint);
+    }
+    sandbox.ctl(["use", "app.velo"]).ok();
+    sandbox.ctl(["ls", "app.velo"]).failed(1, hint);
+    sandbox.ctl(["stat", ""]).failed(1, &["No such file"]);
+    let root = sandbox.ctl(["stat", "--json", "app.velo:"]).json();
+    assert_eq!(root[0]["type"], json!("directory"));
+    sandbox
+        .ctl(["cat", "app.velo:"])
+        .failed(1, &["Is a directory"]);
+}

@@ -40,12 +40,26 @@ fn closed_pipe_ends_it_silently() {
 }
 
 #[test]
+fn output_that_goes_nowhere_is_an_error() {
+    let sandbox = Sandbox::with_tree();
+    let program = env!("CARGO_BIN_EXE_velo-ctl");
+    for command in ["ls app.velo:", "cat app.velo:README", "inspect app.velo"] {
+        let line = format!("{program} {command} >&-");
+        ended(sandbox.command("bash").args(["-c", &line]))
+            .failed(1, &["write error: Bad file descriptor"]);
+    }
+    let line = format!("{program} --help > /dev/full");
+    ended(sandbox.command("bash").args(["-c", &line]))
+        .failed(1, &["write error: No space left on device"]);
+}
+
+#[test]
 fn closed_descriptors_do_no_harm() {
     let sandbox = Sandbox::with_tree();
     let program = env!("CARGO_BIN_EXE_velo-ctl");
     let line = format!("{program} build-manifest tree -o again.velo --no-cache <&- >&- 2>&-");
     let end = ended(sandbox.command("bash").args(["-c", &line]));
-    assert_eq!(end.status, Some(0));
+    assert_eq!(end.status, Some(1), "its report could not be written");
     let bytes = |name: &str| std::fs::read(sandbox.path(name)).unwrap();
     assert_eq!(bytes("again.velo"), bytes("app.velo"));
     sandbox.ctl(["verify", "--deep", "again.velo"]).ok();

@@ -19,10 +19,23 @@ const CHECKSUM_AT: usize = HEADER_BYTES - 8;
 
 /// Bits of a record's facts; the low byte is [`crate::tree::Facts`].
 pub(crate) mod fact {
+    use crate::options::Xattrs;
+
     /// Not racy when it was recorded.
     pub(crate) const TRUSTED: u16 = 0x100;
-    /// Extended attributes were looked for.
+    /// The extended attributes of `Xattrs::User` were looked for.
     pub(crate) const XATTRS_KNOWN: u16 = 0x200;
+    /// Those of `Xattrs::All` were.
+    pub(crate) const ALL_XATTRS_KNOWN: u16 = 0x400;
+
+    /// What is set when these attributes were looked for.
+    pub(crate) const fn xattrs_known(looked_for: Xattrs) -> u16 {
+        match looked_for {
+            Xattrs::None => 0,
+            Xattrs::User => XATTRS_KNOWN,
+            Xattrs::All => ALL_XATTRS_KNOWN,
+        }
+    }
 }
 
 /// Timestamps move in ticks of up to 10 ms.

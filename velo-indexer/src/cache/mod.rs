@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
 
+use crate::options::Xattrs;
 use crate::stat::Stat;
-pub(crate) use format::fact;
+use format::fact;
 use format::{Header, Record};
 pub(crate) use write::{About, Fingerprint, encode, save};
 
@@ -45,6 +46,11 @@ impl Known {
     /// Whether the entry is still what it was, beyond doubt.
     pub(crate) fn holds_for(&self, now: &Stat) -> bool {
         self.facts & fact::TRUSTED != 0 && self.stat.is_same_state(now)
+    }
+
+    /// Whether these extended attributes were looked for.
+    pub(crate) fn knows(&self, wanted: Xattrs) -> bool {
+        wanted == Xattrs::None || self.facts & fact::xattrs_known(wanted) != 0
     }
 }
 

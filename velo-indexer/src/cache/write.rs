@@ -10,6 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat, renameat};
 use velo_core::store_layout::TEMPORARY_PREFIX;
 
 use super::format::{HEADER_BYTES, Header, RECORD_BYTES, Record, fact, trust_before};
+use crate::options::Xattrs;
 use crate::stat::Stat;
 use crate::tree::{Content, Directory, Facts, ROOT, Tree};
 
@@ -25,8 +26,8 @@ pub(crate) struct About {
     pub(crate) tree: [u8; 32],
     /// When the scan began.
     pub(crate) began: SystemTime,
-    /// Extended attributes were looked for.
-    pub(crate) xattrs: bool,
+    /// The extended attributes that were looked for.
+    pub(crate) xattrs: Xattrs,
 }
 
 /// The bytes of the cache of `tree`; `None` if it is too large for one.
@@ -118,9 +119,7 @@ impl Writer<'_> {
         if trust_before(stat, self.about.began) {
             bits |= fact::TRUSTED;
         }
-        if self.about.xattrs {
-            bits |= fact::XATTRS_KNOWN;
-        }
+        bits |= fact::xattrs_known(self.about.xattrs);
         let record = Record {
             hash,
             ino: stat.ino,

@@ -83,7 +83,7 @@ mod tests {
             fingerprint: Fingerprint([0; 32]),
             tree: [0; 32],
             began: SystemTime::now(),
-            xattrs: true,
+            xattrs: crate::Xattrs::User,
         };
         Cache::from_bytes(
             encode(&tree, 1 + names.len() as u64, &about).unwrap(),

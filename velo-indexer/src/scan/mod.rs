@@ -31,6 +31,7 @@ use crate::Progress;
 use crate::cache::Cache;
 use crate::crew;
 use crate::error::{IndexError, Paths, Troubles};
+use crate::options::Xattrs;
 use crate::stat::Stat;
 use crate::tree::{Directory, ROOT, Tree, full_path, join};
 pub(crate) use open::{open_below, open_reading};
@@ -49,7 +50,7 @@ pub(crate) struct Scan<'a> {
     pub(crate) store: &'a Store,
     pub(crate) cache: Option<&'a Cache>,
     pub(crate) exact: bool,
-    pub(crate) xattrs: bool,
+    pub(crate) xattrs: Xattrs,
     pub(crate) skip_special: bool,
     pub(crate) threads: usize,
     pub(crate) progress: &'a dyn Progress,
@@ -96,7 +97,7 @@ impl Scan<'_> {
         let open = AtomicUsize::new(0);
         let shared = Shared {
             scan: self,
-            queue: Queue::new(threads, Task::root()),
+            queue: Queue::new(Task::root()),
             steps: Mutex::new(vec![Step {
                 parent: ROOT,
                 name: Box::default(),

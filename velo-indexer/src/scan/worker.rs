@@ -16,8 +16,9 @@ use super::listing::{Listing, Slot, list};
 use super::pseudo::pseudo_file_system;
 use super::task::{Above, Found, Head, List, Open, Piece, Task};
 use super::{Shared, open_below, open_reading};
-use crate::cache::{Known, fact};
+use crate::cache::Known;
 use crate::error::IndexError;
+use crate::options::Xattrs;
 use crate::stat::{Extra, Stat, look};
 use crate::tree::{Content, Entry, Facts, ROOT};
 use crate::xattr;
@@ -36,6 +37,7 @@ pub(super) struct Worker<'s, 'a> {
 
 impl<'s, 'a> Worker<'s, 'a> {
     pub(super) fn new(shared: &'s Shared<'a>) -> Self {
+        shared.queue.join();
         Self {
             shared,
             own: Vec::new(),
@@ -197,14 +199,13 @@ impl<'s, 'a> Worker<'s, 'a> {
             .zip(cached)
             .is_some_and(|(c, index)| c.children(index).len() == count);
         self.found.changed |= known.is_none() || !same_count;
-        if !self.shared.scan.xattrs {
-            return Facts::default();
-        }
+        let wanted = self.shared.scan.xattrs;
         match known {
-            Some(known) if known.facts & fact::XATTRS_KNOWN != 0 => self.facts_of(&known),
+            _ if wanted == Xattrs::None => Facts::default(),
+            Some(known) if known.knows(wanted) => self.facts_of(&known),
             _ => {
                 let mut facts = Facts::default();
-                match xattr::any(fd) {
+                match xattr::any(fd, wanted) {
                     Ok(any) => facts.set(Facts::XATTRS, any),
                     Err(errno) => self.trouble("list the attributes", id, b"", errno),
                 }
@@ -284,7 +285,7 @@ impl<'s, 'a> Worker<'s, 'a> {
     /// What the cache knows of a file's content, if the store has it.
     fn content(&mut self, stat: &Stat, known: Option<Known>) -> Content {
         let scan = self.shared.scan;
-        let complete = |known: &Known| !scan.xattrs || known.facts & fact::XATTRS_KNOWN != 0;
+        let complete = |known: &Known| known.knows(scan.xattrs);
         let present = |known: &Known| {
             let hash = ContentHash::from_bytes(known.hash);
             known.hash != [0; 32] && scan.store.serves(&hash, stat.size, stat.mode & 0o111 != 0)
@@ -303,7 +304,7 @@ impl<'s, 'a> Worker<'s, 'a> {
 
     fn facts_of(&self, known: &Known) -> Facts {
         let mut facts = Facts((known.facts & 0xff) as u8);
-        if !self.shared.scan.xattrs {
+        if self.shared.scan.xattrs == Xattrs::None {
             facts.set(Facts::XATTRS, false);
         }
         facts

@@ -90,16 +90,22 @@ fn destinations_of_all_kinds() {
                 .is_symlink()
         );
         for (destination, expected) in [
-            (beside.join("missing/app.velo"), "No such file"),
-            (beside.to_path_buf(), "expected a regular file"),
-            (PathBuf::from("/dev/null"), "expected a regular file"),
-            (real.join("app.velo"), "Not a directory"),
+            (beside.join("missing/app.velo"), "no such directory"),
+            (beside.to_path_buf(), "found a directory"),
+            (PathBuf::from("/dev/null"), "found a device"),
+            (real.join("app.velo"), "found a file where the directory"),
             (beside.join("n".repeat(256)), "too long"),
-            (PathBuf::from("/"), "expected a regular file"),
+            (PathBuf::from("/"), "found a directory"),
         ] {
             let refused = publish(&destination).unwrap_err().to_string();
             assert!(refused.contains(expected), "{refused}");
+            // All but the name's length is known beforehand.
+            let early = velo_store::check_destination(&destination);
+            let early = early.map_or_else(|error| error.to_string(), |()| "too long".into());
+            assert!(early.contains(expected), "{early}");
         }
+        velo_store::check_destination(&beside.join("link")).unwrap();
+        velo_store::check_destination(Path::new("new-in-the-working-directory.velo")).unwrap();
         let left = std::fs::read_dir(beside).unwrap().filter(|entry| {
             entry
                 .as_ref()
