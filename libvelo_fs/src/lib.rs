@@ -33,6 +33,7 @@ mod served;
 mod shown_text;
 mod start;
 mod stats;
+mod store_place;
 mod symbol;
 mod sys;
 mod vfork;

@@ -1,15 +1,15 @@
 //! Start-up: reads the environment, maps the manifests, publishes the world.
 //!
-//! Few system calls (per manifest: open, fstat, mmap, close; once: getcwd) and no
+//! Few system calls (per manifest: open, fstat, mmap, close; once: getcwd, and where the views are: open,
+//! readlink, close) and no
 //! allocation. A manifest that cannot be used ends the process with one line and
 //! status 127, so that nobody runs with silently the wrong view;
 //! `VELO_ON_ERROR=passthrough` runs without a view instead.
 
 use crate::message::{Line, say};
-use crate::served::STORE_BYTES_MAX;
 use crate::symbol::{is_glibc, weak_address};
 use crate::world::{self, Place, Variables, World};
-use crate::{arena, cwd, environment, link_map, shown_text, stats, sys};
+use crate::{arena, cwd, environment, link_map, shown_text, stats, store_place, sys};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
 use core::mem::MaybeUninit;
@@ -18,9 +18,7 @@ use linux_raw_sys::general as nr;
 use velo_core::manifest::Manifest;
 use velo_core::resolve::{Mount, View};
 use velo_core::stamp::stamp_ns;
-use velo_core::store_layout::{
-    CURRENT_FILE, VIEWS_DIRECTORY, choose_root, view_path, without_trailing_slashes,
-};
+use velo_core::store_layout::{view_path, without_trailing_slashes};
 
 const PATH_BYTES: usize = nr::PATH_MAX as usize;
 
@@ -64,14 +62,14 @@ fn libc_environment() -> Strings {
 }
 
 /// The start-up cannot go on; why has been said.
-struct Refused;
+pub struct Refused;
 
 /// `VELO_ON_ERROR=passthrough`: errors are not said, the program runs without Velo.
 static PASSTHROUGH: AtomicBool = AtomicBool::new(false);
 
 /// Says why the start-up cannot go on.
 #[cold]
-fn refuse(line: Line) -> Refused {
+pub fn refuse(line: Line) -> Refused {
     if !PASSTHROUGH.load(Relaxed) {
         say(&line);
     }
@@ -175,11 +173,11 @@ unsafe fn set_variables(environment: Strings, world: &World) {
 }
 
 fn build(settings: &Settings) -> Result<Option<World>, Refused> {
-    let store = store_root(settings)?;
+    let store = store_place::root(settings.root)?;
     let mut current = [0; PATH_BYTES];
     let manifests = match settings.manifests {
         Some(manifests) => manifests,
-        None => read_current(store, &mut current),
+        None => store_place::read_current(store, &mut current),
     };
     if manifests.is_empty() {
         return Ok(None);
@@ -189,10 +187,7 @@ fn build(settings: &Settings) -> Result<Option<World>, Refused> {
         .view_root
         .map(|root| keep(&[without_trailing_slashes(root)]))
         .transpose()?;
-    let view_base = match view_root {
-        Some(root) => root,
-        None => default_view_root(store)?,
-    };
+    let view_base = store_place::views(store, view_root)?;
     let mut mounts = Mounts::new();
     for path in manifests
         .split(|byte| *byte == b':')
@@ -299,7 +294,8 @@ fn absolute(manifests: &[u8]) -> Result<&'static [u8], Refused> {
     Ok(list)
 }
 
-fn keep(parts: &[&[u8]]) -> Result<&'static [u8], Refused> {
+/// The parts joined, in memory that stays, with a NUL behind.
+pub fn keep(parts: &[&[u8]]) -> Result<&'static [u8], Refused> {
     arena::keep(parts)
         .ok_or_else(|| refuse(Line::new().text(b"no memory at start-up; free some and try again")))
 }
@@ -363,71 +359,6 @@ fn load(path: &'static [u8]) -> Result<Manifest<'static>, Refused> {
         return Err(refuse(damaged.text(REBUILD)));
     }
     Ok(manifest)
-}
-
-fn read_current<'a>(store: &[u8], buffer: &'a mut [u8]) -> &'a [u8] {
-    let Some(path) = arena::keep(&[store, b"/", CURRENT_FILE.as_bytes()]) else {
-        return b"";
-    };
-    let flags = (nr::O_RDONLY | nr::O_CLOEXEC | nr::O_NOFOLLOW) as c_int;
-    // SAFETY: `keep` ends what it returns with a NUL.
-    let Ok(descriptor) =
-        sys::result(unsafe { sys::openat(nr::AT_FDCWD, path.as_ptr().cast(), flags, 0) })
-    else {
-        return b"";
-    };
-    let bytes = sys::read(descriptor as c_int, buffer).unwrap_or(0);
-    sys::close(descriptor as c_int);
-    buffer.get(..bytes).unwrap_or(b"").trim_ascii()
-}
-
-fn store_root(settings: &Settings) -> Result<&'static [u8], Refused> {
-    let device = |path: &CStr| {
-        let mut out = core::mem::MaybeUninit::<sys::Stat>::uninit();
-        // SAFETY: the buffer is ours.
-        sys::result(unsafe { sys::fstatat(nr::AT_FDCWD, path.as_ptr(), out.as_mut_ptr(), 0) })
-            .ok()?;
-        // SAFETY: the kernel has filled it.
-        Some(unsafe { out.assume_init() }.st_dev)
-    };
-    let ram_disk_mounted = || {
-        device(c"/mnt/velo_ram_disk")
-            .is_some_and(|disk| device(c"/mnt").is_some_and(|parent| parent != disk))
-    };
-    let user = if settings.root.is_some() {
-        0
-    } else {
-        sys::ids(false).0
-    };
-    let mut buffer = [0; PATH_BYTES];
-    let (_, bytes) =
-        choose_root(settings.root, ram_disk_mounted, user, &mut buffer).map_err(|_| {
-            let expected = Line::new().text(b"expected an absolute path in VELO_ROOT, found ");
-            refuse(
-                expected
-                    .text(settings.root.unwrap_or(b""))
-                    .text(b"; set it to the store's root or unset it"),
-            )
-        })?;
-    if bytes > STORE_BYTES_MAX {
-        let expected = Line::new()
-            .text(b"expected a store root of at most ")
-            .number(STORE_BYTES_MAX as u64);
-        return Err(refuse(expected.text(
-            b" bytes, found a longer one; set VELO_ROOT to a shorter path",
-        )));
-    }
-    keep(&[buffer.get(..bytes).unwrap_or(b"")])
-}
-
-/// `<root>/views`, or where that link leads: physical paths are compared with it.
-fn default_view_root(store: &[u8]) -> Result<&'static [u8], Refused> {
-    let views = keep(&[store, b"/", VIEWS_DIRECTORY.as_bytes()])?;
-    let mut buffer = [0; PATH_BYTES];
-    match sys::readlinkat(nr::AT_FDCWD, views.as_ptr().cast(), &mut buffer) {
-        Ok(bytes) if buffer.first() == Some(&b'/') => keep(&[buffer.get(..bytes).unwrap_or(b"")]),
-        _ => Ok(views),
-    }
 }
 
 /// The mounts while they are being collected, in memory that stays.

@@ -11,7 +11,8 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, chmodat, fstat, mkdirat, openat};
 use rustix::io::Errno;
 use velo_core::store_layout::{
-    CAS_DIRECTORY, INDEX_DIRECTORY, MANIFESTS_DIRECTORY, VIEW_ROOT_VARIABLE, VIEWS_DIRECTORY,
+    CAS_DIRECTORY, CURRENT_FILE, INDEX_DIRECTORY, MANIFESTS_DIRECTORY, VIEW_ROOT_VARIABLE,
+    VIEWS_DIRECTORY,
 };
 
 use crate::temporary::{self, Way};
@@ -80,6 +81,13 @@ impl Store {
             }
             if guarded {
                 check_safe(open_passable(&root_fd, name, &path)?, &path)?;
+            }
+        }
+        for name in [VIEWS_DIRECTORY, CURRENT_FILE] {
+            // Made only when they are needed; the views may be a link.
+            let found = rustix::fs::statat(&root_fd, name, AtFlags::SYMLINK_NOFOLLOW);
+            if let (true, Ok(stat)) = (guarded, found) {
+                check_owner(&stat, &root.join(name))?;
             }
         }
         let cas = open_passable(&root_fd, CAS_DIRECTORY, &root.join(CAS_DIRECTORY))?;
@@ -248,6 +256,11 @@ fn is_directory(stat: &rustix::fs::Stat) -> bool {
 pub(crate) fn check_safe(directory: impl AsFd, path: &Path) -> Result<(), StoreError> {
     let stat = fstat(directory)
         .map_err(|errno| StoreError::from_errno("look at the directory", path, errno))?;
+    check_owner(&stat, path)
+}
+
+/// The same of what was looked at.
+fn check_owner(stat: &rustix::fs::Stat, path: &Path) -> Result<(), StoreError> {
     let uid = rustix::process::geteuid().as_raw();
     let unsafe_as = |found| StoreError::RootUnsafe {
         path: path.to_path_buf(),
@@ -258,7 +271,7 @@ pub(crate) fn check_safe(directory: impl AsFd, path: &Path) -> Result<(), StoreE
         return Err(unsafe_as(format!("one of user {}", stat.st_uid)));
     }
     let open_to_others = stat.st_mode & 0o022 != 0 && stat.st_mode & 0o1000 == 0;
-    if open_to_others {
+    if open_to_others && !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_symlink() {
         return Err(unsafe_as(format!("mode {:04o}", stat.st_mode & 0o7777)));
     }
     Ok(())
