@@ -134,6 +134,41 @@ fn python() {
     }
 }
 
+/// Before glibc 2.34 `dlopen` and its kin stand in libdl, which a program need not have started with.
+#[test]
+fn libdl_comes_with_a_later_library() {
+    for root in roots() {
+        let directory = scratch::directory(Place::Disk, "late");
+        let library = |name: &str| root.join("lib/x86_64-linux-gnu").join(name);
+        let start = |name: &str| {
+            let asked = Call::new("cc").arg(format!("-print-file-name={name}"));
+            asked.run(None).success().text().trim().to_owned()
+        };
+        let build = |output: &str, parts: &[&str]| {
+            let source = compile::sources().join("late.c");
+            compile::build("cc", &source, &directory.join(output), parts);
+        };
+        let libc = library("libc.so.6").display().to_string();
+        let libdl = library("libdl.so.2").display().to_string();
+        let (first, second, last) = (start("crt1.o"), start("crti.o"), start("crtn.o"));
+        build(
+            "program",
+            &["-nostdlib", "-no-pie", &first, &second, &libc, &last],
+        );
+        let module = ["-DMODULE", "-nostdlib", "-shared", "-fPIC"];
+        let libraries = ["-Wl,--no-as-needed", &libdl, &libc];
+        build("late.so", &[&module[..], &libraries].concat());
+        let text = format!("module INTERNAL LATE// {}/late 1\n", directory.display());
+        std::fs::write(directory.join("gconv-modules"), text).unwrap();
+        let path = format!("GCONV_PATH={}", directory.display());
+        let program = directory.join("program");
+        let seen = same(&root, &[OsStr::new(&path), program.as_os_str()], None);
+        let text = seen.success().text();
+        assert!(text.contains("late.so, dlopen 1"), "{text}");
+        assert!(text.contains("cannot open shared object file"), "{text}");
+    }
+}
+
 /// Each root has a C library of its own, or these tests would say nothing new.
 #[test]
 fn c_libraries_differ() {

@@ -4,10 +4,12 @@
 //! Reads the loaded objects' hash tables itself: `dlsym` may allocate or lock,
 //! and before glibc 2.34 it stands in a library that need not be loaded.
 //! Invariant: only objects that were there when the process started are read,
-//! because only those are never unmapped.
+//! because only those are never unmapped; others only under the loader's lock.
 
+use crate::next;
+use crate::object_names::ObjectInfo;
 use crate::symbol::{own_dynamic_section, weak_address};
-use core::ffi::{CStr, c_char};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 /// The public head of the loader's list node (link.h).
@@ -131,6 +133,42 @@ pub fn next_definition(name: &CStr) -> *mut () {
         }
     }
     core::ptr::null_mut()
+}
+
+/// As [`next_definition`], among the objects that were loaded since the start-up. The
+/// answer must be used at once, by who called a function that its own object needs.
+#[cold]
+pub fn later_definition(name: &CStr) -> *mut () {
+    struct Search<'n> {
+        name: &'n CStr,
+        found: *mut (),
+    }
+    unsafe extern "C" fn look(_: *mut ObjectInfo, _: usize, search: *mut c_void) -> c_int {
+        // SAFETY: the search is our caller's; the loader's lock keeps the list as it is.
+        unsafe {
+            let search = &mut *search.cast::<Search<'_>>();
+            let mut node = last_of_start().as_ref().map_or(first(), |last| last.next);
+            while let Some(map) = node.as_ref() {
+                if let Some(found) =
+                    Object::of(map).and_then(|object| object.definition(search.name))
+                {
+                    search.found = found;
+                    break;
+                }
+                node = map.next;
+            }
+        }
+        1
+    }
+    let mut search = Search {
+        name,
+        found: core::ptr::null_mut(),
+    };
+    if let Some(iterate) = next::dl_iterate_phdr() {
+        // SAFETY: the callback ends at its first call.
+        unsafe { iterate(look, (&raw mut search).cast()) };
+    }
+    search.found
 }
 
 /// The tables of one loaded object.

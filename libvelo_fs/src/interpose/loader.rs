@@ -5,10 +5,28 @@
 //! `dlopen` is jumped to, not called, because it looks at its return address: the
 //! caller's own RUNPATH has to apply.
 
-use crate::link_map::LinkMap;
+use crate::link_map::{self, LinkMap};
 use crate::object_names::{self, Visit, Visitor};
 use crate::{library, next, shown_text, world};
 use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_void};
+
+/// The real function. Before glibc 2.34 the family stands in `libdl.so.2`, which a program
+/// need not have started with: then it came with the library that calls us.
+macro_rules! real {
+    ($name:ident) => {
+        next::$name().or_else(|| later(concat!(stringify!($name), "\0")))
+    };
+}
+
+/// A function of type `F`, which is that of the C name.
+#[cold]
+fn later<F>(name: &str) -> Option<F> {
+    const { assert!(size_of::<F>() == size_of::<*mut ()>()) };
+    let name = CStr::from_bytes_with_nul(name.as_bytes()).ok()?;
+    let address = link_map::later_definition(name);
+    // SAFETY: the definition of a C name has the C library's type for it.
+    (!address.is_null()).then(|| unsafe { core::mem::transmute_copy(&address) })
+}
 
 /// What to jump to, and the path to give it: two registers.
 #[repr(C)]
@@ -54,7 +72,7 @@ pub unsafe extern "C" fn dlmopen(space: c_long, path: *const c_char, flags: c_in
 }
 
 unsafe extern "C" fn prepare_dlopen(path: *const c_char) -> Call {
-    let function = next::dlopen().map_or(nothing as *const c_void, |real| real as *const c_void);
+    let function = real!(dlopen).map_or(nothing as *const c_void, |real| real as *const c_void);
     Call {
         // SAFETY: the caller's C string.
         path: unsafe { library::path_for_loader(path) },
@@ -66,7 +84,7 @@ unsafe extern "C" fn prepare_dlopen(path: *const c_char) -> Call {
 unsafe extern "C" fn prepare_dlmopen(space: c_long, path: *const c_char, flags: c_int) -> Call {
     // SAFETY: the caller's arguments; what glibc answers is a link map.
     unsafe {
-        let Some(real) = next::dlmopen() else {
+        let Some(real) = real!(dlmopen) else {
             let (path, function) = (path, nothing as *const c_void);
             return Call { path, function };
         };
@@ -112,7 +130,7 @@ unsafe fn show_file(answer: c_int, info: *mut AddressInfo) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dladdr(address: *const c_void, info: *mut AddressInfo) -> c_int {
     // SAFETY: see the module above.
-    unsafe { next::dladdr().map_or(0, |real| show_file(real(address, info.cast()), info)) }
+    unsafe { real!(dladdr).map_or(0, |real| show_file(real(address, info.cast()), info)) }
 }
 
 /// `flags` of dladdr1(3): what `extra` gets is the object's link map.
@@ -127,7 +145,7 @@ pub unsafe extern "C" fn dladdr1(
 ) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        let Some(real) = next::dladdr1() else {
+        let Some(real) = real!(dladdr1) else {
             return 0;
         };
         let answer = real(address, info.cast(), extra, flags);
@@ -147,7 +165,7 @@ const RTLD_DI_ORIGIN: c_int = 6;
 pub unsafe extern "C" fn dlinfo(handle: *mut c_void, request: c_int, out: *mut c_void) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        let Some(real) = next::dlinfo() else {
+        let Some(real) = real!(dlinfo) else {
             return -1;
         };
         let answer = real(handle, request, out);
@@ -221,7 +239,7 @@ pub unsafe extern "C" fn dl_iterate_phdr(visit: Visit, data: *mut c_void) -> c_i
 pub unsafe extern "C" fn dlerror() -> *mut c_char {
     // SAFETY: see the module above.
     unsafe {
-        let text = next::dlerror().map_or(core::ptr::null_mut(), |real| real());
+        let text = real!(dlerror).map_or(core::ptr::null_mut(), |real| real());
         if let Some(world) = world::get() {
             shown_text::rewrite_string(world, text);
         }
