@@ -21,6 +21,7 @@ mod interpose;
 mod library;
 mod link_map;
 mod listing;
+mod load;
 mod locate;
 mod magic_link;
 mod maps_text;

@@ -9,13 +9,12 @@
 use crate::message::{Line, say};
 use crate::symbol::{is_glibc, weak_address};
 use crate::world::{self, Place, Variables, World};
-use crate::{arena, cwd, environment, link_map, shown_text, stats, store_place, sys};
+use crate::{arena, cwd, environment, link_map, load, shown_text, stats, store_place, sys};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use linux_raw_sys::general as nr;
-use velo_core::manifest::Manifest;
 use velo_core::resolve::{Mount, View};
 use velo_core::stamp::stamp_ns;
 use velo_core::store_layout::{view_path, without_trailing_slashes};
@@ -193,7 +192,7 @@ fn build(settings: &Settings) -> Result<Option<World>, Refused> {
         .split(|byte| *byte == b':')
         .filter(|path| !path.is_empty())
     {
-        let manifest = load(path)?;
+        let manifest = load::manifest(path, view_base)?;
         for number in 0..manifest.root_count() {
             let damaged = |reason: &dyn core::fmt::Display| {
                 refuse(
@@ -300,65 +299,15 @@ pub fn keep(parts: &[&[u8]]) -> Result<&'static [u8], Refused> {
         .ok_or_else(|| refuse(Line::new().text(b"no memory at start-up; free some and try again")))
 }
 
-const REBUILD: &[u8] = b"rebuild it with: velo-ctl build-manifest SRC -o FILE";
+pub const REBUILD: &[u8] = b"rebuild it with: velo-ctl build-manifest SRC -o FILE";
 
-fn unusable(path: &[u8]) -> Line {
+pub fn unusable(path: &[u8]) -> Line {
     Line::new()
         .text(b"cannot use manifest ")
         .text(path)
         .text(b": ")
 }
 
-fn load(path: &'static [u8]) -> Result<Manifest<'static>, Refused> {
-    let path_z = arena::keep(&[path]).unwrap_or(b"\0");
-    let flags = (nr::O_RDONLY | nr::O_CLOEXEC | nr::O_NOCTTY | nr::O_NONBLOCK) as c_int;
-    // SAFETY: `keep` ends what it returns with a NUL.
-    let opened =
-        sys::result(unsafe { sys::openat(nr::AT_FDCWD, path_z.as_ptr().cast(), flags, 0) });
-    let descriptor = opened.map_err(|error| {
-        refuse(
-            unusable(path)
-                .text(b"it cannot be opened (")
-                .errno(error)
-                .text(b"); check VELO_MANIFEST or ")
-                .text(REBUILD),
-        )
-    })? as c_int;
-    let status = sys::fstat_of(descriptor);
-    let mapped = match &status {
-        Ok(status) if status.st_mode & nr::S_IFMT != nr::S_IFREG => {
-            sys::close(descriptor);
-            return Err(refuse(
-                unusable(path)
-                    .text(b"expected a regular file; check VELO_MANIFEST or ")
-                    .text(REBUILD),
-            ));
-        }
-        Ok(status) if status.st_size == 0 => Ok(b"".as_slice()),
-        Ok(status) => sys::map_file(descriptor, status.st_size as usize),
-        Err(error) => Err(*error),
-    };
-    sys::close(descriptor);
-    let bytes = mapped.map_err(|error| {
-        refuse(
-            unusable(path)
-                .text(b"it cannot be mapped (")
-                .errno(error)
-                .text(b"); free memory and try again"),
-        )
-    })?;
-    let manifest = Manifest::open(bytes)
-        .map_err(|error| refuse(unusable(path).display(&error).text(b"; ").text(REBUILD)))?;
-    // Whoever published the file left the digest's stamp in its time stamp; any
-    // later change to the bytes has moved it, and then they are all read once.
-    let untouched = status
-        .is_ok_and(|status| status.st_mtime_nsec == u64::from(stamp_ns(manifest.body_digest())));
-    if !untouched && !manifest.checksum_matches() {
-        let damaged = unusable(path)
-            .text(b"its bytes do not match its checksum, so it was damaged after it was built; ");
-        return Err(refuse(damaged.text(REBUILD)));
-    }
-    Ok(manifest)
 }
 
 /// The mounts while they are being collected, in memory that stays.

@@ -232,7 +232,7 @@ pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c
 pub fn map_file(descriptor: c_int, bytes: usize) -> Result<&'static [u8], Errno> {
     let protection = nr::PROT_READ as usize;
     let flags = nr::MAP_SHARED as usize;
-    // SAFETY: a new mapping that nobody else knows of, never unmapped.
+    // SAFETY: a new mapping that nobody else knows of.
     let address = result(unsafe {
         syscall6(
             nr::__NR_mmap as usize,

@@ -32,6 +32,9 @@ pub const TEMPORARY_PREFIX: &str = ".velo-tmp-";
 /// What a stored manifest's name adds to its hash.
 pub const MANIFEST_EXTENSION: &str = ".velo";
 
+/// Name of the copy of its manifest that a view tree has, beside the roots' directories.
+pub const VIEW_MANIFEST_FILE: &str = "manifest";
+
 /// Bytes of a hash in hexadecimal.
 pub const HEX_BYTES: usize = 64;
 /// Bytes of `/cas_store/ab/<hex>`: what a blob's path adds to the root.
@@ -104,6 +107,23 @@ pub fn view_path(
         && at.push(&hex(body_digest))
         && at.push(b"/")
         && at.push(decimal(root_index, &mut digits));
+    fits.then_some(at.length)
+}
+
+/// Writes `<view root>/<hex of body_digest>/manifest` and returns its length, or `None` if
+/// `out` is too small.
+#[must_use]
+pub fn view_manifest_path(
+    view_root: &[u8],
+    body_digest: &[u8; 32],
+    out: &mut [u8],
+) -> Option<usize> {
+    let mut at = Cursor { out, length: 0 };
+    let fits = at.push(view_root)
+        && at.push(b"/")
+        && at.push(&hex(body_digest))
+        && at.push(b"/")
+        && at.push(VIEW_MANIFEST_FILE.as_bytes());
     fits.then_some(at.length)
 }
 

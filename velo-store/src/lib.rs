@@ -31,6 +31,7 @@ mod stream;
 mod temporary;
 mod view;
 mod view_build;
+mod view_manifest;
 mod view_path;
 mod view_root;
 mod view_twins;

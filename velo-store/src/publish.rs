@@ -288,7 +288,7 @@ fn fill(file: &Temporary<'_>, bytes: &[u8]) -> rustix::io::Result<()> {
 }
 
 /// The time now, with the stamp for its nanoseconds.
-fn stamp_now(stamp_ns: u32) -> Stamp {
+pub(crate) fn stamp_now(stamp_ns: u32) -> Stamp {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     Stamp {
         seconds: now.as_secs() as i64,
@@ -296,7 +296,8 @@ fn stamp_now(stamp_ns: u32) -> Stamp {
     }
 }
 
-fn is_stamped(path: &Path, size: u64, stamp_ns: u32) -> bool {
+/// Whether the manifest at `path` has that size and stamp.
+pub(crate) fn is_stamped(path: &Path, size: u64, stamp_ns: u32) -> bool {
     rustix::fs::lstat(path).is_ok_and(|stat| {
         FileType::from_raw_mode(stat.st_mode).is_file()
             && stat.st_size as u64 == size

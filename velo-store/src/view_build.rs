@@ -24,7 +24,7 @@ use crate::stream::hash_and_copy;
 use crate::temporary::open_directory;
 use crate::view_path::{self, Place};
 use crate::view_twins::{self, Twins};
-use crate::{Store, StoreError, parallel};
+use crate::{Store, StoreError, parallel, view_manifest};
 
 /// Everybody may pass and list, nobody writes: a file created in a view would be seen by
 /// no served program, and would break the directory's stamp.
@@ -79,6 +79,7 @@ impl<'a> Builder<'a> {
                 .get(at)
                 .map_or(Ok(()), |index| self.fill_directory(*index, buffer))
         })?;
+        view_manifest::add(self.store, self.manifest, self.top, self.shown)?;
         fchmod(self.top, FINISHED).map_err(|errno| self.failed("protect the view", errno))?;
         if let Some(first) = directories.first() {
             let (fd, path) = self.reach(&self.path_of(*first)?)?;

@@ -86,7 +86,10 @@ fn check_view(store: &Store, bytes: &[u8], view: &Path) {
         }
         expected += usize::from(!vnode.is_dir());
     }
-    assert_eq!(files_below(view).len(), expected);
+    let copy = view.join("manifest");
+    assert_eq!(std::fs::read(&copy).unwrap(), bytes);
+    assert_eq!(std::fs::metadata(&copy).unwrap().mode() & 0o7777, 0o444);
+    assert_eq!(files_below(view).len(), expected + 1, "and the manifest");
     let report = store.fsck(&manifest, true).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
 }
