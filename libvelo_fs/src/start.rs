@@ -308,8 +308,6 @@ pub fn unusable(path: &[u8]) -> Line {
         .text(b": ")
 }
 
-}
-
 /// The mounts while they are being collected, in memory that stays.
 struct Mounts {
     count: usize,
