@@ -23,7 +23,7 @@ pub enum StoreError {
     },
     /// A directory of a default root could be changed by somebody else.
     #[error(
-        "{path}: expected a directory of user {uid} or root that nobody else can replace, found {found}; remove it, or set VELO_ROOT to a directory of your own"
+        "{path}: expected what belongs to user {uid} or root and nobody else can replace, found {found}; remove it, or set VELO_ROOT to a directory of your own"
     )]
     RootUnsafe {
         /// The directory.
