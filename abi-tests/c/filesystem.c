@@ -1,6 +1,7 @@
 /* What holds a path, watches on it, handles and keys of it: by function, by descriptor and by number. */
 #include "probe.h"
 #include "paths.h"
+#include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/ipc.h>
 #include <sys/statfs.h>
@@ -85,6 +86,25 @@ static void watches(const char *rel, const char *path, int watcher) {
     }
 }
 
+/* As root; others may watch by file handles only, which are each file system's own. */
+static void marks(const char *rel, const char *path, int group) {
+    static const struct {
+        const char *name;
+        unsigned flags, mask;
+    } MARKS[] = {{"inode", 0, FAN_OPEN}, {"directory", FAN_MARK_ONLYDIR, FAN_ACCESS}, {"symlink", FAN_MARK_DONT_FOLLOW, FAN_CLOSE},
+                 {"nothing", 0, 0}, {"nonsense", 0x40000000, FAN_OPEN}};
+    for (int number = 0; number < COUNT(MARKS); number++) {
+        printf("%s ", MARKS[number].name);
+        CALL("fanotify_mark", rel, fanotify_mark(group, FAN_MARK_ADD | MARKS[number].flags, MARKS[number].mask, AT_FDCWD, path));
+        CALL("SYS_fanotify_mark", rel,
+             syscall(SYS_fanotify_mark, group, FAN_MARK_ADD | MARKS[number].flags, (uint64_t)MARKS[number].mask, AT_FDCWD, path));
+        /* Equal files have one mark where they have one inode. */
+        fanotify_mark(group, FAN_MARK_FLUSH, 0, AT_FDCWD, "/");
+    }
+    if (limits)
+        CALL("fanotify_mark of the mount", rel, fanotify_mark(group, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_OPEN, AT_FDCWD, path));
+}
+
 /* Some file systems give handles and some do not. */
 static void handle(const char *rel, int dirfd, const char *path) {
     union {
@@ -130,7 +150,8 @@ static void wrong_arguments(void) {
 
 int main(int argc, char **argv) {
     begin(argc, argv);
-    int watcher = inotify_init1(IN_CLOEXEC);
+    int watcher = inotify_init1(IN_CLOEXEC), group = geteuid() == 0 ? fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY) : -1;
+    printf("fanotify %d\n", group != -1);
     int dir = open_directory(at("dir")), file = open(at("plain.txt"), O_RDONLY);
     for (int number = 0; number < COUNT(PATHS); number++) {
         const char *rel = PATHS[number];
@@ -142,6 +163,13 @@ int main(int argc, char **argv) {
         key(rel, path);
         watches(rel, path, watcher);
         handle(rel, AT_FDCWD, path);
+        if (group != -1)
+            marks(rel, path, group);
+    }
+    if (group != -1) {
+        marks("plain.txt", NULL, group);
+        CALL("fanotify_mark by descriptor", "same-a", fanotify_mark(group, FAN_MARK_ADD, FAN_OPEN, dir, "same-a"));
+        CALL("fanotify_mark of a descriptor", "dir", fanotify_mark(group, FAN_MARK_ADD, FAN_OPEN, dir, NULL));
     }
     handle("same-a", dir, "same-a");
     handle("nothing below dir", dir, "");

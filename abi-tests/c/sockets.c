@@ -145,6 +145,19 @@ static void arrival(int by_number) {
         close(sent[end]), close(received[end]), close(ends[end]);
 }
 
+/* A descriptor that is fetched from a process, under such a number. */
+static void fetched(void) {
+    int links = open_directory(at("links")), process = syscall(434 /* pidfd_open */, getpid(), 0);
+    int old = open_directory("/etc");
+    raw_close(old);
+    int copy = syscall(438 /* pidfd_getfd */, process, links, 0);
+    printf("the same number %d\n", copy == old);
+    OPEN("openat by the fetched", "relative", openat(copy, "relative", O_RDONLY));
+    STAT("fstat of the fetched", "", fstat(copy, &s));
+    CALL("pidfd_getfd of nothing", "", syscall(438, process, 999, 0));
+    close(copy), close(links), close(process);
+}
+
 int main(int argc, char **argv) {
     begin(argc, argv);
     for (int number = 0; number < COUNT(PATHS); number++) {
@@ -161,6 +174,7 @@ int main(int argc, char **argv) {
         real_sockets();
     for (int way = 0; way < 4; way++)
         arrival(way);
+    fetched();
     CALL("chdir", "dir", chdir(at("dir")));
     static const char *const NEAR[] = {"same-a", "new", "../plain.txt", "../new", "sub", "missing/new"};
     for (int number = 0; number < COUNT(NEAR); number++)

@@ -68,6 +68,11 @@ fn file_systems_watches_and_handles() {
 }
 
 #[test]
+fn data() {
+    family("data");
+}
+
+#[test]
 fn sockets() {
     family("sockets");
 }
@@ -133,4 +138,33 @@ fn limit_readlink_and_realpath() {
 #[test]
 fn limit_changes() {
     limit("changes");
+}
+
+#[test]
+fn limit_data() {
+    limit("data");
+}
+
+#[test]
+fn limit_mounts_and_swap() {
+    limit("mounts");
+}
+
+#[test]
+fn limit_file_systems_watches_and_handles() {
+    limit("filesystem");
+}
+
+/// docs/LIMITS.md: what the C library reads by itself. A time zone of five hours stands for all of it.
+#[test]
+fn limit_files_of_the_library() {
+    const ZONE: &[u8] = b"TZif\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x04\0\0\x46\x50\0\0VEL\0";
+    let world = World::new("zone", Fidelity::Usual, |base, _| {
+        Tree::in_directory(base).file("zone", ZONE);
+    });
+    let call = Call::new("date")
+        .arg("+%Z%z")
+        .env("TZ", format!(":{}", world.path("zone").display()));
+    let seen = world.same(&call);
+    assert_eq!(seen.text(), "VEL+0500\n");
 }

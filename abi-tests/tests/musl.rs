@@ -55,6 +55,11 @@ fn file_systems_watches_and_handles() {
 }
 
 #[test]
+fn data() {
+    family("data");
+}
+
+#[test]
 fn sockets() {
     family("sockets");
 }

@@ -105,3 +105,24 @@ fn started_above_the_mount_point() {
         Call::bash("find . -name 'same*' | sort").started_in(above),
     ]);
 }
+
+/// Descriptions of terminals are read by a library of their own, through functions that are hooked.
+#[test]
+fn terminal_descriptions() {
+    let source = ["/lib/terminfo", "/usr/share/terminfo"]
+        .map(|directory| std::path::Path::new(directory).join("x/xterm"))
+        .into_iter()
+        .find(|path| path.exists())
+        .expect(
+            "ncurses-base is not installed (apt-get install ncurses-base), and this test needs it",
+        );
+    let world = World::new("terminfo", Fidelity::Usual, |base, _| {
+        let tree = abi_tests::trees::Tree::in_directory(base);
+        tree.dir("terminfo/v")
+            .copy("terminfo/v/velo-terminal", &source, 0o644);
+    });
+    let call = Call::bash("tput -T velo-terminal cols; tput -T velo-terminal setaf 1 | od -c; infocmp velo-terminal | tail -n +2; tput -T missing cols")
+        .env("TERMINFO", world.path("terminfo"));
+    let seen = world.same(&call);
+    assert!(seen.text().starts_with("80\n"), "{}", seen.text());
+}
