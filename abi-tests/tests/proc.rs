@@ -71,11 +71,14 @@ fn of_an_ordinary_user() {
 fn programs() {
     let world = world("proc-programs");
     let script = r#"
-        cd "$1/dir" && exec 7< ../one 8< ../plain.txt
+        cd "$1/dir" && exec 7< same-b 8< ../plain.txt
         ls -l /proc/self/fd/7 /proc/$$/fd/8 /proc/$$/cwd | sed 's/.* -> //'
         readlink /proc/self/fd/7 /proc/$$/fd/8 /dev/fd/8 /proc/$$/cwd /proc/self/cwd
         cat /proc/self/fd/8 /dev/fd/7 /proc/$$/cwd/same-a
-        find /proc/self/fd/ -lname '*one*' -printf '%l\n'
+        find /proc/self/fd/ -lname '*same*' -printf '%l\n'
+        stat -Lc '%a %s' /proc/self/fd/7 /dev/fd/7 - <&7; stat -Lc '%a %n' /dev/stdin < same-b; cat < same-b
+        env -i /usr/bin/readlink /proc/self/fd/7; env | grep VELO_FDS; printenv VELO_FDS
+        bash -c 'exec 9<&7 7< same-a; readlink /proc/self/fd/9 /proc/self/fd/7; bash -c "readlink /proc/self/fd/9; exec 7<&-; readlink /proc/self/fd/7"'
         "$1/bin/sleep" 100 7<&- 8<&- & child=$!
         until [ "$(readlink /proc/$child/exe)" = "$1/bin/sleep" ]; do kill -0 $child || break; done
         readlink /proc/$child/exe /proc/$child/cwd; cmp /proc/$child/exe /bin/sleep && echo the same program

@@ -10,7 +10,7 @@ use crate::next::Strings;
 use crate::program::StringArray;
 use crate::symbol::weak_address;
 use crate::world::{self, World};
-use crate::{arena, library};
+use crate::{arena, inherited_fds, library};
 use core::ffi::{CStr, c_char};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
@@ -24,6 +24,7 @@ pub struct Storage {
     strings: StringArray,
     preload: Text,
     library_path: Text,
+    descriptors: Text,
 }
 
 impl Storage {
@@ -33,12 +34,13 @@ impl Storage {
             strings: StringArray::new(),
             preload: Text::new(),
             library_path: Text::new(),
+            descriptors: Text::new(),
         }
     }
 }
 
-/// A string under construction.
-struct Text {
+/// A string under construction, with a NUL behind it.
+pub struct Text {
     bytes: [u8; VALUE_BYTES],
     length: usize,
 }
@@ -51,8 +53,21 @@ impl Text {
         }
     }
 
+    /// Bytes without the NUL.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Takes away what follows the first `length` bytes.
+    pub fn cut(&mut self, length: usize) {
+        if let Some(rest) = self.bytes.get_mut(length..self.length) {
+            rest.fill(0);
+            self.length = length;
+        }
+    }
+
     /// Appends, keeping room for a NUL; `None` if it does not fit.
-    fn push(&mut self, text: &[u8]) -> Option<()> {
+    pub fn push(&mut self, text: &[u8]) -> Option<()> {
         let end = self.length + text.len();
         let slot = self.bytes.get_mut(self.length..end)?;
         if end == VALUE_BYTES {
@@ -87,6 +102,7 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
     let (mut manifest, mut root, mut view_root) = (false, false, variables.view_root.is_none());
     let mut preload: Option<(usize, &[u8])> = None;
     let mut library_path: Option<(usize, &[u8])> = None;
+    let mut descriptors: Option<usize> = None;
     let mut number = 0;
     // SAFETY: passed on to the caller.
     unsafe {
@@ -96,6 +112,8 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
                 preload = preload.or(Some((number, value)));
             } else if let Some(value) = text.strip_prefix(LIBRARY_PATH) {
                 library_path = library_path.or(Some((number, value)));
+            } else if text.starts_with(inherited_fds::VARIABLE) {
+                descriptors = Some(number);
             }
             manifest |= text.starts_with(b"VELO_MANIFEST=");
             root |= text.starts_with(b"VELO_ROOT=");
@@ -106,19 +124,27 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
     let preloaded = preload.is_some_and(|(_, value)| names_us(world, value));
     let library_path =
         library_path.filter(|(_, value)| with_places(world, value, &mut storage.library_path));
-    if preloaded && manifest && root && view_root && library_path.is_none() {
+    let told = inherited_fds::write(world, &mut storage.descriptors);
+    let complete = preloaded && manifest && root && view_root;
+    if complete && library_path.is_none() && !told && descriptors.is_none() {
         return Ok(given);
     }
     let missing = [
-        (!manifest).then_some(variables.manifest),
-        (!root).then_some(variables.root),
-        variables.view_root.filter(|_| !view_root),
-        preload.is_none().then_some(variables.preload),
+        (!manifest).then_some(variables.manifest.as_ptr().cast()),
+        (!root).then_some(variables.root.as_ptr().cast()),
+        variables
+            .view_root
+            .filter(|_| !view_root)
+            .map(|text| text.as_ptr().cast()),
+        preload
+            .is_none()
+            .then_some(variables.preload.as_ptr().cast()),
+        (told && descriptors.is_none()).then_some(storage.descriptors.as_ptr()),
     ];
-    let mut first: [*const c_char; 4] = [core::ptr::null(); 4];
+    let mut first: [*const c_char; 5] = [core::ptr::null(); 5];
     let mut count = 0;
     for (text, slot) in missing.iter().flatten().zip(&mut first) {
-        *slot = text.as_ptr().cast();
+        *slot = *text;
         count += 1;
     }
     let first = first.get(..count).unwrap_or(&[]);
@@ -138,6 +164,13 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
     }
     if let Some((number, _)) = library_path {
         replace(number, &storage.library_path);
+    }
+    if let Some(number) = descriptors {
+        // What the program has kept from its own start is out of date.
+        if !told {
+            storage.descriptors.push(inherited_fds::VARIABLE);
+        }
+        replace(number, &storage.descriptors);
     }
     Ok(strings)
 }

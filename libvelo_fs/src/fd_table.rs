@@ -111,6 +111,11 @@ pub fn clear_range(first: u32, last: u32) {
     }
 }
 
+/// One more than the highest descriptor that anything is known of.
+pub fn bound() -> c_int {
+    HIGH.load(Relaxed) as c_int
+}
+
 /// Makes `copy` what `original` is.
 pub fn copy(original: c_int, copied: c_int) {
     set(copied, get(original));

@@ -17,6 +17,7 @@ mod environment;
 mod errno;
 mod fd_table;
 mod heap;
+mod inherited_fds;
 mod interpose;
 mod library;
 mod link_map;

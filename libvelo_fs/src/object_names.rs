@@ -13,7 +13,7 @@
 //! forgets the symbols of the first.
 
 use crate::link_map::{self, LinkMap};
-use crate::symbol::weak_address;
+use crate::symbol::is_glibc;
 use crate::world::{self, World};
 use crate::{arena, locate, next, shown_text};
 use core::ffi::{c_char, c_int, c_void};
@@ -52,7 +52,7 @@ pub unsafe fn shown(world: &World, name: *const c_char) -> *const c_char {
 /// `node` is one that the loader has just told, so it is loaded.
 pub unsafe fn rename_around(world: &'static World, node: *const LinkMap) {
     let (first, last_of_start) = (link_map::first(), link_map::last_of_start());
-    if !weak_address!("gnu_get_libc_version").is_null() {
+    if is_glibc() {
         if let Some(iterate) = next::dl_iterate_phdr() {
             // SAFETY: the callback ends at its first call.
             unsafe { iterate(rename_under_lock, node.cast_mut().cast()) };

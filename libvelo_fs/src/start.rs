@@ -9,7 +9,9 @@
 use crate::message::{Line, say};
 use crate::symbol::{is_glibc, weak_address};
 use crate::world::{self, Place, Variables, World};
-use crate::{arena, cwd, environment, link_map, load, shown_text, stats, store_place, sys};
+use crate::{
+    arena, cwd, environment, inherited_fds, link_map, load, shown_text, stats, store_place, sys,
+};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
 use core::mem::MaybeUninit;
@@ -81,6 +83,8 @@ struct Settings {
     manifests: Option<&'static [u8]>,
     root: Option<&'static [u8]>,
     view_root: Option<&'static [u8]>,
+    /// What the process inherits, see [`inherited_fds`].
+    descriptors: &'static [u8],
     passthrough: bool,
     stats: bool,
 }
@@ -104,6 +108,7 @@ unsafe fn start(environment: Strings) {
     unsafe { world::publish(world) };
     if let Some(world) = world::get() {
         cwd::start(world);
+        inherited_fds::note(world, settings.descriptors);
         // SAFETY: the start-up environment, which nobody else changes yet.
         unsafe {
             set_variables(environment, world);
@@ -126,6 +131,8 @@ unsafe fn read_settings(environment: Strings) -> Settings {
                     settings.root = Some(value).filter(|value| !value.is_empty());
                 } else if let Some(value) = variable.strip_prefix(b"VIEW_ROOT=") {
                     settings.view_root = Some(value).filter(|value| !value.is_empty());
+                } else if let Some(value) = text.strip_prefix(inherited_fds::VARIABLE) {
+                    settings.descriptors = value;
                 } else if variable == b"ON_ERROR=passthrough" {
                     settings.passthrough = true;
                 } else if let Some(value) = variable.strip_prefix(b"STATS=") {
@@ -163,6 +170,9 @@ unsafe fn set_variables(environment: Strings, world: &World) {
             let text = CStr::from_ptr(*at).to_bytes();
             if text.starts_with(b"VELO_MANIFEST=") {
                 *at = world.variables.manifest.as_ptr().cast();
+            } else if text.starts_with(inherited_fds::VARIABLE) {
+                // Not taken out: who looks for the auxiliary vector counts on the length.
+                *at = world.variables.root.as_ptr().cast();
             } else if let Some(shown) = environment::without_places(world, text) {
                 *at = shown.as_ptr().cast();
             }
