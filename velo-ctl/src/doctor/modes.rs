@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::scratch::Scratch;
 use super::{Check, probe};
 
 /// The checks of this file.
@@ -39,20 +40,17 @@ fn namespace_advice() -> &'static str {
 
 fn overlay() -> Check {
     let id = "overlay";
-    let base = std::env::temp_dir().join(format!("velo-doctor-{}", std::process::id()));
-    if let Err(error) = fs::create_dir(&base) {
-        return Check::warn(
-            id,
-            format!(
-                "no directory to mount on: {}",
-                crate::failure::io_words(&error)
-            ),
-            "set TMPDIR to a writable directory",
-        );
-    }
-    let tried = probe::answer(probe::command(probe::Trial::Overlay).arg(&base));
-    let _ = fs::remove_dir(&base);
-    match tried {
+    let base = match Scratch::below(&std::env::temp_dir()) {
+        Ok(base) => base,
+        Err(error) => {
+            return Check::warn(
+                id,
+                format!("no directory to mount on: {error}"),
+                "set TMPDIR to a writable directory",
+            );
+        }
+    };
+    match probe::answer(probe::command(probe::Trial::Overlay).arg(&base.path)) {
         Ok(how) => Check::ok(id, format!("mounted one, {how}")),
         Err(error) if !supports("overlay") => Check::warn(
             id,

@@ -2,10 +2,16 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::failure::io_words;
+
+/// Start of the names; the process and a number follow.
+const PREFIX: &str = ".velo-doctor-";
+/// No examination takes as long.
+const LEFTOVER_AGE: Duration = Duration::from_secs(600);
 
 /// A directory that disappears at the end.
 pub struct Scratch {
@@ -14,10 +20,11 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// A new one in `place`.
+    /// A new one in `place`; what examinations that were killed left there goes.
     pub fn below(place: &Path) -> Result<Self, String> {
+        remove_leftovers(place);
         (0..64)
-            .map(|attempt| place.join(format!(".velo-doctor-{}-{attempt}", std::process::id())))
+            .map(|attempt| place.join(format!("{PREFIX}{}-{attempt}", std::process::id())))
             .find_map(|path| match fs::create_dir(&path) {
                 Ok(()) => Some(Ok(Self { path })),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
@@ -31,6 +38,25 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         make_writable(&self.path);
         let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Removes this user's own old scratch directories in `place`; others are nobody's business.
+fn remove_leftovers(place: &Path) {
+    let user = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        let is_left = entry.metadata().is_ok_and(|found| {
+            let age = found
+                .modified()
+                .map(|time| time.elapsed().unwrap_or_default());
+            found.is_dir() && found.uid() == user && age.is_ok_and(|age| age > LEFTOVER_AGE)
+        });
+        if is_left {
+            drop(Scratch { path: entry.path() });
+        }
     }
 }
 
