@@ -39,7 +39,8 @@ pub unsafe fn path_for_loader(path: *const c_char) -> *const c_char {
         Where::Served(_, entry) => Some(entry),
         // SAFETY: as above.
         Where::Kernel => match unsafe { second_look(nr::AT_FDCWD, path, Options::FOLLOW) } {
-            Some((_, entry)) => Some(entry),
+            Some(Ok((_, entry))) => Some(entry),
+            Some(Err(_)) => None,
             None => {
                 count(Family::Loader, Outcome::PassedOutside);
                 return path;

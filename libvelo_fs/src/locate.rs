@@ -168,8 +168,12 @@ fn locate_as<'s>(
         _ => magic_link::follow_from(world, dirfd, path),
     };
     let led = led.map(|(led, rest)| (led, trim_slashes(rest)));
+    let slash = path.last() == Some(&b'/');
     let (base, path) = match led {
-        Some((Led::Entry(entry), b"")) if options.follow_final => {
+        Some((Led::Entry(entry), b"")) if slash && !is_directory(world, entry) => {
+            return Where::Failed(Errno::ENOTDIR);
+        }
+        Some((Led::Entry(entry), b"")) if slash || options.follow_final => {
             return Where::Served(world, entry);
         }
         Some((Led::Entry(entry), rest)) if !rest.is_empty() => (entry_base(entry), rest),
@@ -205,6 +209,10 @@ fn locate_as<'s>(
         }
         found => answer(world, found),
     }
+}
+
+fn is_directory(world: &World, entry: Entry) -> bool {
+    crate::served::vnode(world, entry).is_ok_and(|vnode| vnode.is_dir())
 }
 
 /// What follows the slashes that `path` begins with.
@@ -269,8 +277,8 @@ fn contains_parent(path: &[u8]) -> bool {
 }
 
 /// After the kernel did not find a path of its own: whether symlinks outside, or
-/// a descriptor whose path we do not know, lead into a mount all the same. Asked
-/// only for paths that name a mount's last component.
+/// a descriptor whose path we do not know, lead into a mount all the same, or to another
+/// error there. Asked only for paths that name a mount's last component.
 ///
 /// # Safety
 /// As [`locate`].
@@ -280,7 +288,7 @@ pub unsafe fn second_look(
     dirfd: c_int,
     path: *const c_char,
     options: Options,
-) -> Option<(&'static World, Entry)> {
+) -> Option<Result<(&'static World, Entry), Errno>> {
     let world = world::get()?;
     // SAFETY: passed on to the caller.
     let text = unsafe { bytes(path) }?;
@@ -299,7 +307,8 @@ pub unsafe fn second_look(
     // SAFETY: passed on to the caller.
     unsafe {
         look_through_links(dirfd, path, options, |place| match place {
-            Where::Served(world, entry) => Some((world, entry)),
+            Where::Served(world, entry) => Some(Ok((world, entry))),
+            Where::Failed(error) => Some(Err(error)),
             _ => None,
         })
     }

@@ -129,7 +129,6 @@ next_functions! {
     fcntl(c_int, c_int, usize) -> c_int;
     unlink(*const c_char) -> c_int;
     unlinkat(c_int, *const c_char, c_int) -> c_int;
-    remove(*const c_char) -> c_int;
     rmdir(*const c_char) -> c_int;
     mkdir(*const c_char, c_uint) -> c_int;
     mkdirat(c_int, *const c_char, c_uint) -> c_int;

@@ -117,6 +117,10 @@ unsafe fn length(strings: Strings) -> usize {
 pub fn check_executable(world: &World, entry: Entry) -> Result<(), Errno> {
     let vnode = served::vnode(world, entry)?;
     let meta = served::metadata(world, entry)?;
+    if vnode.is_symlink() {
+        // Only a descriptor is one (`O_PATH`).
+        return Err(Errno::ELOOP);
+    }
     if vnode.is_file() && may_access(&meta, EXECUTE, &User::effective()) {
         Ok(())
     } else {
@@ -160,8 +164,10 @@ pub unsafe fn find_again(
 ) -> Option<Result<Program, Errno>> {
     // SAFETY: passed on to the caller.
     unsafe {
-        if let Some((world, entry)) = second_look(nr::AT_FDCWD, path, Options::FOLLOW) {
-            return Some(of_entry(world, entry, path, argv, storage));
+        match second_look(nr::AT_FDCWD, path, Options::FOLLOW) {
+            Some(Ok((world, entry))) => return Some(of_entry(world, entry, path, argv, storage)),
+            Some(Err(error)) => return Some(Err(error)),
+            None => {}
         }
         crate::world::get()?;
         let flags = (nr::O_RDONLY | nr::O_CLOEXEC) as c_int;

@@ -246,18 +246,15 @@ fn may_open(
     Ok(may_access(&metadata(world, entry)?, wanted, user))
 }
 
-/// Opens a served entry as open(2) with `flags` would open the plain one on a
-/// read-only file system. The final symlink has been followed already, unless
-/// `O_NOFOLLOW` was given. `beside` is a shorter way for the kernel to a directory: the
-/// descriptor of the one above in the view tree, and the name in it.
-pub fn open(
+/// What open(2) with `flags` has against a served entry, on a read-only mount. The final
+/// symlink has been followed already, unless the flags forbid it.
+pub fn check_open(
     world: &World,
     entry: Entry,
+    vnode: &VnodeEntry,
     flags: c_int,
     user: &dyn Credentials,
-    beside: Option<(c_int, *const c_char)>,
-) -> Result<c_int, Errno> {
-    let vnode = vnode(world, entry)?;
+) -> Result<(), Errno> {
     let flag = |bit: u32| flags as u32 & bit != 0;
     let path_only = flag(nr::O_PATH);
     if flag(nr::O_CREAT) && flag(nr::O_EXCL) && !path_only {
@@ -278,14 +275,14 @@ pub fn open(
     let access = flags as u32 & nr::O_ACCMODE;
     let writes = matches!(access, nr::O_WRONLY | nr::O_RDWR) || flag(nr::O_TRUNC);
     if !path_only {
-        if vnode.is_dir() && (writes || flag(nr::O_CREAT)) && !temporary {
+        if vnode.is_dir() && (writes || access != nr::O_RDONLY || flag(nr::O_CREAT)) && !temporary {
             return Err(Errno::EISDIR);
         }
         // A read-only mount looks at the permission first, but for truncation.
         if temporary || flag(nr::O_TRUNC) {
             return Err(Errno::EROFS);
         }
-        if !may_open(world, entry, &vnode, flags, user)? {
+        if !may_open(world, entry, vnode, flags, user)? {
             return Err(Errno::EACCES);
         }
         if writes {
@@ -298,6 +295,23 @@ pub fn open(
             }
         }
     }
+    Ok(())
+}
+
+/// Opens a served entry as open(2) with `flags` would open the plain one on a
+/// read-only file system. The final symlink has been followed already, unless
+/// `O_NOFOLLOW` was given. `beside` is a shorter way for the kernel to a directory: the
+/// descriptor of the one above in the view tree, and the name in it.
+pub fn open(
+    world: &World,
+    entry: Entry,
+    flags: c_int,
+    user: &dyn Credentials,
+    beside: Option<(c_int, *const c_char)>,
+) -> Result<c_int, Errno> {
+    let vnode = vnode(world, entry)?;
+    let flag = |bit: u32| flags as u32 & bit != 0;
+    check_open(world, entry, &vnode, flags, user)?;
     let kept = flags as u32 & !(nr::O_CREAT | nr::O_EXCL);
     if let Some((above, name)) = beside.filter(|_| vnode.is_dir())
         // SAFETY: the caller's C string.

@@ -147,6 +147,17 @@ pub unsafe extern "C" fn faccessat(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn euidaccess(path: *const c_char, mode: c_int) -> c_int {
     let flags = nr::AT_EACCESS as c_int;
+    // glibc takes off bits that mean nothing, where the kernel and musl refuse them.
+    let forgives = || {
+        next::euidaccess()
+            // SAFETY: a C string of ours.
+            .is_some_and(|real| unsafe { real(c"/".as_ptr(), mode & !MODES) } == 0)
+    };
+    let mode = if mode & !MODES != 0 && forgives() {
+        mode & MODES
+    } else {
+        mode
+    };
     // SAFETY: see the module above.
     unsafe {
         access_at(

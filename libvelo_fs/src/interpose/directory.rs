@@ -145,11 +145,21 @@ pub unsafe extern "C" fn readdir(dir: Dir) -> *mut Record {
         }
         (Some(stream), Some(world)) => stream.next(world).unwrap_or(core::ptr::null_mut()),
         (None, Some(world)) => {
+            let Some(listing) = mount_points::find(dir) else {
+                // SAFETY: see the module above.
+                return unsafe { passed_readdir(dir) };
+            };
+            // An end and an error are told apart by errno.
+            let before = errno::last();
+            errno::restore(Errno(0));
             // SAFETY: see the module above.
-            unsafe {
-                let record = passed_readdir(dir);
-                mount_points::find(dir).map_or(record, |listing| listing.complete(world, record))
+            let record = unsafe { passed_readdir(dir) };
+            if record.is_null() && errno::last() != Errno(0) {
+                return record;
             }
+            errno::restore(before);
+            // SAFETY: what readdir(3) has just returned.
+            unsafe { listing.complete(world, record) }
         }
         // SAFETY: see the module above.
         _ => unsafe { passed_readdir(dir) },
@@ -176,6 +186,11 @@ pub unsafe extern "C" fn readdir_r(
     };
     // SAFETY: the caller's buffers; the record is as long as it says.
     unsafe {
+        if stream.position() == dir_stream::UNREADABLE {
+            *answer = core::ptr::null_mut();
+            errno::fail(Errno::EBADF);
+            return Errno::EBADF.0;
+        }
         match stream.next(world) {
             Some(filled) => {
                 let bytes = usize::from((*filled).d_reclen);
@@ -293,7 +308,14 @@ pub(super) unsafe fn getdents64_served(
             return Err(Errno::ENOTDIR);
         }
         if is_bad(buffer) {
-            return Err(Errno::EFAULT);
+            // What does not fit is refused before it is written.
+            let mut record = [0; 280];
+            let room = record.get_mut(..bytes.min(280)).unwrap_or(&mut []);
+            return match listing::fill_buffer(world, entry, position, room) {
+                None => Err(Errno::EINVAL),
+                Some((0, _)) => Ok(0),
+                Some(_) => Err(Errno::EFAULT),
+            };
         }
         // SAFETY: the caller's buffer; the kernel counts in an unsigned int as well.
         let out = unsafe {

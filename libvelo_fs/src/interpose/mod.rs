@@ -188,7 +188,13 @@ unsafe fn look_again(
         return None;
     }
     // SAFETY: passed on to the caller.
-    let found = unsafe { second_look(dirfd, path, options) }?;
+    let found = match unsafe { second_look(dirfd, path, options) }? {
+        Ok(found) => found,
+        Err(error) => {
+            errno::fail(error);
+            return None;
+        }
+    };
     errno::restore(before);
     stats::count(family, Outcome::ServedSecondLook);
     Some(found)
@@ -251,7 +257,12 @@ unsafe fn note_passed(dirfd: c_int, path: *const c_char, opened: c_int) {
         return;
     }
     // SAFETY: passed on to the caller; the kernel has accepted the string.
-    let known = unsafe { ancestor(dirfd, path) };
+    let known = unsafe {
+        match is_plainly_spelled(path) {
+            true => ancestor(dirfd, path),
+            false => ancestor_opened(opened),
+        }
+    };
     // SAFETY: as above.
     let in_proc = match unsafe { locate::bytes(path) } {
         Some(path @ [b'/', ..]) => path.starts_with(b"/proc/"),
@@ -263,6 +274,32 @@ unsafe fn note_passed(dirfd: c_int, path: *const c_char, opened: c_int) {
         Known::Foreign
     };
     fd_table::set(opened, known.unwrap_or(otherwise));
+}
+
+/// Whether a path says by itself where it leads, but for symlinks.
+///
+/// # Safety
+/// `path` is a C string.
+unsafe fn is_plainly_spelled(path: *const c_char) -> bool {
+    // SAFETY: passed on to the caller.
+    unsafe { locate::bytes(path) }.is_none_or(|path| {
+        !path.starts_with(b"/proc/")
+            && !path.starts_with(b"/dev/fd/")
+            && path.split(|byte| *byte == b'/').all(|part| part != b"..")
+    })
+}
+
+/// What a descriptor is whose path the kernel has to be asked for.
+#[cold]
+fn ancestor_opened(opened: c_int) -> Option<Known> {
+    let world = crate::world::get()?;
+    let mut buffer = [0; nr::PATH_MAX as usize];
+    let path = fd_table::physical_path(opened, &mut buffer)?;
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    Some(Known::Ancestor {
+        mount: world.mount_below(path)?,
+        bytes: path.len() as u32,
+    })
 }
 
 unsafe fn ancestor(dirfd: c_int, path: *const c_char) -> Option<Known> {

@@ -12,6 +12,15 @@ use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::resolve::{Options, PathBuffer};
 
+/// The flags that count: `O_PATH` opens nothing, so the kernel forgets most of the others.
+fn effective(flags: c_int) -> c_int {
+    if flags as u32 & nr::O_PATH == 0 {
+        return flags;
+    }
+    let kept = nr::O_PATH | nr::O_DIRECTORY | nr::O_NOFOLLOW | nr::O_CLOEXEC;
+    (flags as u32 & kept) as c_int
+}
+
 /// How open(2) resolves its path: `O_NOFOLLOW` and exclusive creation stop at a final symlink.
 fn options_of(flags: c_int) -> Options {
     let exclusive = nr::O_CREAT | nr::O_EXCL;
@@ -29,6 +38,15 @@ fn is_invalid(flags: c_int) -> bool {
     let temporary = nr::O_TMPFILE & !nr::O_DIRECTORY;
     let writes = matches!(flags as u32 & nr::O_ACCMODE, nr::O_WRONLY | nr::O_RDWR);
     flags as u32 & temporary != 0 && (flags as u32 & nr::O_DIRECTORY == 0 || !writes)
+}
+
+/// Whether the kernel refuses to create and to want a directory at once, which it does
+/// since Linux 6.4; it says so before it looks at the path, so an empty one will do.
+#[cold]
+fn refuses_created_directory(flags: c_int) -> bool {
+    // SAFETY: a C string of ours.
+    let answer = unsafe { sys::openat(nr::AT_FDCWD, c"".as_ptr(), flags, 0) };
+    sys::result(answer) == Err(Errno::EINVAL)
 }
 
 /// Opens a served entry and notes what the descriptor is.
@@ -83,7 +101,11 @@ pub(super) unsafe fn open_at(
     flags: c_int,
     pass: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    if is_invalid(flags) {
+    let flags = effective(flags);
+    let created_directory = (nr::O_CREAT | nr::O_DIRECTORY) as c_int;
+    if is_invalid(flags)
+        || flags & created_directory == created_directory && refuses_created_directory(flags)
+    {
         return pass(dirfd, path);
     }
     let options = options_of(flags);

@@ -6,11 +6,27 @@ use crate::locate::is_bad;
 use crate::served::{fill_stat, fill_statx, metadata};
 use crate::stats::{Family, Outcome, count};
 use crate::sys::{self, Stat, Statx};
-use crate::{errno, next, world};
+use crate::{cwd, errno, next, world};
 use core::ffi::{c_char, c_int, c_uint};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::resolve::Options;
+
+/// Writes what stat(2) says of a served entry to the caller's buffer.
+#[inline(always)]
+unsafe fn give_stat(
+    world: &'static world::World,
+    entry: world::Entry,
+    out: *mut Stat,
+) -> Result<c_int, Errno> {
+    let meta = metadata(world, entry)?;
+    if is_bad(out) {
+        return Err(Errno::EFAULT);
+    }
+    // SAFETY: passed on to the caller, checked as far as it can be.
+    unsafe { fill_stat(&meta, out) };
+    Ok(0)
+}
 
 #[inline(always)]
 unsafe fn stat_at(
@@ -27,14 +43,7 @@ unsafe fn stat_at(
             dirfd,
             path,
             options,
-            |world, entry| {
-                let meta = metadata(world, entry)?;
-                if is_bad(out) {
-                    return Err(Errno::EFAULT);
-                }
-                fill_stat(&meta, out);
-                Ok(0)
-            },
+            |world, entry| give_stat(world, entry, out),
             pass,
         )
     }
@@ -91,7 +100,34 @@ pub unsafe extern "C" fn lstat64(path: *const c_char, out: *mut Stat) -> c_int {
     unsafe { lstat(path, out) }
 }
 
-const FSTATAT_FLAGS: u32 = nr::AT_SYMLINK_NOFOLLOW | nr::AT_NO_AUTOMOUNT | nr::AT_EMPTY_PATH;
+/// What the kernel takes here, those of statx(2) included, which mean nothing to a local file system.
+const FSTATAT_FLAGS: u32 = nr::AT_SYMLINK_NOFOLLOW
+    | nr::AT_NO_AUTOMOUNT
+    | nr::AT_EMPTY_PATH
+    | nr::AT_STATX_FORCE_SYNC
+    | nr::AT_STATX_DONT_SYNC;
+
+/// Since Linux 6.11 a null path with `AT_EMPTY_PATH` is an empty one; the kernel says which.
+/// What a descriptor or the working directory is, if it is served, once the kernel answered.
+#[cold]
+fn behind_null_path(answer: c_int, dirfd: c_int) -> Option<(&'static world::World, world::Entry)> {
+    if answer != 0 {
+        return None;
+    }
+    if dirfd != nr::AT_FDCWD {
+        return served_descriptor(dirfd);
+    }
+    let world = world::get()?;
+    match cwd::get(world)? {
+        cwd::Cwd::Served(entry) => Some((world, entry)),
+        _ => None,
+    }
+}
+
+/// Whether a `*at` call has a null path that stands for an empty one.
+fn is_null_path(path: *const c_char, flags: c_int) -> bool {
+    path.is_null() && flags as u32 & nr::AT_EMPTY_PATH != 0
+}
 
 /// Whether a `*at` call means its descriptor itself.
 pub(super) unsafe fn means_descriptor(path: *const c_char, flags: c_int) -> bool {
@@ -117,6 +153,13 @@ pub unsafe extern "C" fn fstatat(
     }
     // SAFETY: see the module above.
     unsafe {
+        if is_null_path(path, flags) {
+            let answer = pass(dirfd, path);
+            return match behind_null_path(answer, dirfd) {
+                Some((world, entry)) => finish(Family::Stat, give_stat(world, entry, out)),
+                None => answer,
+            };
+        }
         if dirfd != nr::AT_FDCWD && means_descriptor(path, flags) {
             return fstat_with(dirfd, out, || pass(dirfd, path));
         }
@@ -158,15 +201,8 @@ unsafe fn fstat_with(descriptor: c_int, out: *mut Stat, pass: impl FnOnce() -> c
         count(Family::Stat, Outcome::PassedOutside);
         return pass();
     };
-    let answer = metadata(world, entry).and_then(|meta| {
-        if is_bad(out) {
-            return Err(Errno::EFAULT);
-        }
-        // SAFETY: the caller's buffer.
-        unsafe { fill_stat(&meta, out) };
-        Ok(0)
-    });
-    finish(Family::Stat, answer)
+    // SAFETY: the caller's buffer.
+    finish(Family::Stat, unsafe { give_stat(world, entry, out) })
 }
 
 #[unsafe(no_mangle)]
@@ -271,6 +307,13 @@ pub unsafe extern "C" fn __fxstatat(
     }
     // SAFETY: see the module above.
     unsafe {
+        if is_null_path(path, flags) {
+            let answer = pass(dirfd, path);
+            return match behind_null_path(answer, dirfd) {
+                Some((world, entry)) => finish(Family::Stat, give_stat(world, entry, out)),
+                None => answer,
+            };
+        }
         if dirfd != nr::AT_FDCWD && means_descriptor(path, flags) {
             return fstat_with(dirfd, out, || pass(dirfd, path));
         }
@@ -290,7 +333,6 @@ pub unsafe extern "C" fn __fxstatat64(
     unsafe { __fxstatat(version, dirfd, path, out, flags) }
 }
 
-const STATX_FLAGS: u32 = FSTATAT_FLAGS | nr::AT_STATX_FORCE_SYNC | nr::AT_STATX_DONT_SYNC;
 /// `STATX__RESERVED`: the kernel refuses a mask with this bit.
 const STATX_RESERVED: u32 = 1 << 31;
 
@@ -342,7 +384,7 @@ pub(super) unsafe fn statx_with(
 ) -> c_int {
     let sync = flags as u32 & (nr::AT_STATX_FORCE_SYNC | nr::AT_STATX_DONT_SYNC);
     let both = nr::AT_STATX_FORCE_SYNC | nr::AT_STATX_DONT_SYNC;
-    if flags as u32 & !STATX_FLAGS != 0 || mask & STATX_RESERVED != 0 || sync == both {
+    if flags as u32 & !FSTATAT_FLAGS != 0 || mask & STATX_RESERVED != 0 || sync == both {
         return pass(dirfd, path);
     }
     let fill = |world, entry| {
@@ -356,6 +398,13 @@ pub(super) unsafe fn statx_with(
     };
     // SAFETY: see the module above.
     unsafe {
+        if is_null_path(path, flags) {
+            let answer = pass(dirfd, path);
+            return match behind_null_path(answer, dirfd) {
+                Some((world, entry)) => finish(Family::Stat, fill(world, entry)),
+                None => answer,
+            };
+        }
         if dirfd != nr::AT_FDCWD && means_descriptor(path, flags) {
             return match served_descriptor(dirfd) {
                 Some((world, entry)) => finish(Family::Stat, fill(world, entry)),

@@ -7,8 +7,8 @@ use crate::locate::{User, bytes, is_bad};
 use crate::served::{may_read, vnode};
 use crate::stats::Family;
 use crate::world::{Entry, World};
-use crate::{errno, next, world};
-use core::ffi::{c_char, c_int, c_void};
+use crate::{cwd, errno, next, sys, world};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::resolve::{Credentials, Options};
@@ -50,6 +50,9 @@ pub(super) unsafe fn get_of(
     let unruled: [&[u8]; 3] = [b"trusted.", b"security.", b"system."];
     if !unruled.iter().any(|space| name.starts_with(space)) {
         let vnode = vnode(world, entry)?;
+        if vnode.is_symlink() && name.starts_with(b"user.") {
+            return Err(Errno::ENODATA);
+        }
         if !vnode.is_symlink() && !may_read(world, entry, &vnode, &user)? {
             return Err(Errno::EACCES);
         }
@@ -61,6 +64,14 @@ pub(super) unsafe fn get_of(
     {
         // SAFETY: the caller's buffer.
         return unsafe { give(value, out.cast(), size) };
+    }
+    if matches!(name, b"user." | b"security." | b"trusted.") {
+        // A prefix alone is no name.
+        return Err(Errno::EINVAL);
+    }
+    // Symlinks have no access control lists.
+    if name.starts_with(b"system.") && vnode(world, entry)?.is_symlink() {
+        return Err(Errno::EOPNOTSUPP);
     }
     let spaces: [&[u8]; 4] = [b"user.", b"trusted.", b"security.", b"system.posix_acl_"];
     Err(if spaces.iter().any(|space| name.starts_with(space)) {
@@ -122,8 +133,36 @@ pub(super) unsafe fn is_wrong_value(
         || unsafe { is_wrong_name(name) }
 }
 
-fn served(descriptor: c_int) -> Option<(&'static World, Entry)> {
-    Some((world::get()?, fd_table::served(descriptor)?))
+/// The entry that a call for a descriptor is about. The kernel is asked first by a call of the
+/// same kind, which refuses `O_PATH` descriptors and, before Linux 6.13, `AT_FDCWD`.
+fn served(descriptor: c_int, number: u32) -> Result<Option<(&'static World, Entry)>, Errno> {
+    let Some(world) = world::get() else {
+        return Ok(None);
+    };
+    let entry = match cwd::get(world) {
+        _ if descriptor != nr::AT_FDCWD => fd_table::served(descriptor),
+        Some(cwd::Cwd::Served(entry)) => Some(entry),
+        _ => None,
+    };
+    let Some(entry) = entry else {
+        return Ok(None);
+    };
+    let name: Option<&CStr> = (number == nr::__NR_fgetxattr).then_some(c"user.velo");
+    let name = name.map_or(0, |name| name.as_ptr() as usize);
+    let arguments = [descriptor as isize as usize, name, 0, 0, 0, 0];
+    // SAFETY: a C string of ours, and no buffer.
+    match sys::result(unsafe { sys::syscall6(number as usize, arguments) }) {
+        Err(Errno::EBADF) => Err(Errno::EBADF),
+        _ => Ok(Some((world, entry))),
+    }
+}
+
+/// As [`changing_descriptor`], for fsetxattr(2), which takes `AT_FDCWD` since Linux 6.13.
+fn changing_attributes(descriptor: c_int, pass: impl FnOnce() -> c_int) -> c_int {
+    if descriptor == nr::AT_FDCWD && matches!(served(descriptor, nr::__NR_fgetxattr), Ok(Some(_))) {
+        return super::finish(Family::Change, Err(Errno::EROFS));
+    }
+    changing_descriptor(descriptor, pass)
 }
 
 const MISSING: Errno = Errno::EOPNOTSUPP;
@@ -201,12 +240,17 @@ pub unsafe extern "C" fn fgetxattr(
 ) -> isize {
     // SAFETY: see the module above.
     unsafe {
-        match served(descriptor) {
-            Some((world, entry)) => {
-                super::finish(Family::Stat, get_of(world, entry, name, out, size)) as isize
-            }
-            None => next::fgetxattr().map_or(-1, |real| real(descriptor, name, out, size)),
+        if is_wrong_name(name) {
+            return next::fgetxattr().map_or(-1, |real| real(descriptor, name, out, size));
         }
+        let answer = match served(descriptor, nr::__NR_fgetxattr) {
+            Ok(Some((world, entry))) => get_of(world, entry, name, out, size),
+            Ok(None) => {
+                return next::fgetxattr().map_or(-1, |real| real(descriptor, name, out, size));
+            }
+            Err(error) => Err(error),
+        };
+        super::finish(Family::Stat, answer) as isize
     }
 }
 
@@ -256,12 +300,12 @@ pub unsafe extern "C" fn llistxattr(path: *const c_char, out: *mut c_char, size:
 pub unsafe extern "C" fn flistxattr(descriptor: c_int, out: *mut c_char, size: usize) -> isize {
     // SAFETY: see the module above.
     unsafe {
-        match served(descriptor) {
-            Some((world, entry)) => {
-                super::finish(Family::Stat, list_of(world, entry, out, size)) as isize
-            }
-            None => next::flistxattr().map_or(-1, |real| real(descriptor, out, size)),
-        }
+        let answer = match served(descriptor, nr::__NR_flistxattr) {
+            Ok(Some((world, entry))) => list_of(world, entry, out, size),
+            Ok(None) => return next::flistxattr().map_or(-1, |real| real(descriptor, out, size)),
+            Err(error) => Err(error),
+        };
+        super::finish(Family::Stat, answer) as isize
     }
 }
 
@@ -319,13 +363,18 @@ pub unsafe extern "C" fn fsetxattr(
     size: usize,
     flags: c_int,
 ) -> c_int {
-    changing_descriptor(descriptor, || {
-        // SAFETY: see the module above.
+    let pass = || {
         next::fsetxattr().map_or_else(
             || errno::fail(MISSING),
+            // SAFETY: see the module above.
             |real| unsafe { real(descriptor, name, value, size, flags) },
         )
-    })
+    };
+    // SAFETY: the caller's C string.
+    if unsafe { is_wrong_value(name, value, size, flags) } {
+        return pass();
+    }
+    changing_attributes(descriptor, pass)
 }
 
 #[unsafe(no_mangle)]
@@ -358,11 +407,16 @@ pub unsafe extern "C" fn lremovexattr(path: *const c_char, name: *const c_char) 
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fremovexattr(descriptor: c_int, name: *const c_char) -> c_int {
-    changing_descriptor(descriptor, || {
-        // SAFETY: see the module above.
+    let pass = || {
         next::fremovexattr().map_or_else(
             || errno::fail(MISSING),
+            // SAFETY: see the module above.
             |real| unsafe { real(descriptor, name) },
         )
-    })
+    };
+    // SAFETY: the caller's C string.
+    if unsafe { is_wrong_name(name) } {
+        return pass();
+    }
+    changing_descriptor(descriptor, pass)
 }

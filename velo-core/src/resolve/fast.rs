@@ -132,7 +132,9 @@ impl<'r> Question<'r, '_> {
         scratch: &'r mut PathBuffer,
     ) -> Result<Resolution<'r>, Errno> {
         let (mut line, _) = scratch.parts();
+        // A descriptor may stand for a symlink (`O_PATH`), which nothing starts from.
         if let Some(mount) = self.view.mount(number)
+            && mount.kind(dir).is_some_and(|kind| kind.is_dir())
             && mount.push_path(dir, &mut line).is_ok()
             && line.push_name(self.path).is_ok()
         {

@@ -1,12 +1,14 @@
 //! chmod(2), chown(2), utimensat(2), truncate(2) and their twins, by path and by descriptor.
 
 use super::{Change, at, changing, changing_descriptor, raw};
-use crate::locate::bytes;
+use crate::locate::{Where, bytes, is_bad, locate};
+use crate::served::vnode;
 use crate::stats::{Family, Outcome, count};
 use crate::{errno, fd_table, next};
 use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
+use velo_core::resolve::{Options, PathBuffer};
 
 /// As [`changing_descriptor`], for calls that say `AT_EMPTY_PATH`.
 pub(in crate::interpose) fn changing_itself(
@@ -54,6 +56,9 @@ pub unsafe extern "C" fn fchmod(descriptor: c_int, mode: c_uint) -> c_int {
     })
 }
 
+/// The flags of fchownat(2) and utimensat(2).
+const ITSELF: u32 = nr::AT_SYMLINK_NOFOLLOW | nr::AT_EMPTY_PATH;
+
 fn attribute_of(flags: c_int) -> Change {
     if flags as u32 & nr::AT_SYMLINK_NOFOLLOW == 0 {
         Change::Attribute
@@ -75,21 +80,53 @@ pub unsafe extern "C" fn fchmodat(
     mode: c_uint,
     flags: c_int,
 ) -> c_int {
+    let pass = |dirfd: c_int, path: *const c_char| match next::fchmodat() {
+        // SAFETY: the caller's arguments.
+        Some(real) => unsafe { real(dirfd, path, mode, flags) },
+        None => raw(
+            nr::__NR_fchmodat,
+            [at(dirfd), path as usize, mode as usize, 0, 0],
+        ),
+    };
     // SAFETY: see the module above.
     unsafe {
-        changing(
-            attribute_of(flags),
-            dirfd,
-            path,
-            |dirfd, path| match next::fchmodat() {
-                Some(real) => real(dirfd, path, mode, flags),
-                None => raw(
-                    nr::__NR_fchmodat,
-                    [at(dirfd), path as usize, mode as usize, 0, 0],
-                ),
-            },
-        )
+        if flags as u32 & !nr::AT_SYMLINK_NOFOLLOW != 0 {
+            // Which flags there are depends on the C library and the kernel; asked without a path.
+            let before = errno::last();
+            let refused = pass(-1, c"x".as_ptr()) == -1 && errno::last() == Errno::EINVAL;
+            errno::restore(before);
+            if refused {
+                return errno::fail(Errno::EINVAL);
+            }
+        }
+        if means_descriptor(path, flags) && dirfd != nr::AT_FDCWD {
+            return changing_itself(dirfd, || pass(dirfd, path));
+        }
+        let answer = changing(attribute_of(flags), dirfd, path, pass);
+        let of_link = attribute_of(flags) == Change::LinkAttribute;
+        if answer == -1 && of_link && errno::last() == Errno::EROFS {
+            return symlink_refused(dirfd, path, || {
+                pass(nr::AT_FDCWD, c"/proc/self/exe".as_ptr())
+            });
+        }
+        answer
     }
+}
+
+/// EROFS, or what the C library says of a symlink's permissions where it asks for the type
+/// itself: known by `ask`, which is about a symlink that nobody can change.
+unsafe fn symlink_refused(dirfd: c_int, path: *const c_char, ask: impl FnOnce() -> c_int) -> c_int {
+    let mut scratch = PathBuffer::new();
+    // SAFETY: the caller's C string.
+    let place = unsafe { locate(dirfd, path, Options::NO_FOLLOW, &mut scratch) };
+    if let Where::Served(world, entry) = place
+        && vnode(world, entry).is_ok_and(|vnode| vnode.is_symlink())
+        && ask() == -1
+        && errno::last() == Errno::EOPNOTSUPP
+    {
+        return -1;
+    }
+    errno::fail(Errno::EROFS)
 }
 
 #[unsafe(no_mangle)]
@@ -164,6 +201,10 @@ pub unsafe extern "C" fn fchownat(
             ],
         ),
     };
+    if flags as u32 & !ITSELF != 0 {
+        // Refused before the path is looked at.
+        return pass(dirfd, path);
+    }
     // SAFETY: see the module above.
     unsafe {
         if means_descriptor(path, flags) && dirfd != nr::AT_FDCWD {
@@ -247,6 +288,42 @@ pub unsafe extern "C" fn futimesat(
     unsafe { changing(Change::Attribute, dirfd, path, pass) }
 }
 
+/// Whether times of utimensat(2) leave nothing to do, or cannot be: the kernel then says so
+/// without a look at the file system, and in the first case without one at the path.
+unsafe fn times_of(times: *const c_void) -> Times {
+    const OMIT: i64 = (1 << 30) - 2;
+    const NOW: i64 = (1 << 30) - 1;
+    if is_bad(times) {
+        return Times::Usual;
+    }
+    // SAFETY: the caller's two times of two words each.
+    let nanoseconds = unsafe { [*times.cast::<i64>().add(1), *times.cast::<i64>().add(3)] };
+    if nanoseconds == [OMIT, OMIT] {
+        return Times::Omitted;
+    }
+    let valid = |part: &i64| (0..1_000_000_000).contains(part) || matches!(*part, OMIT | NOW);
+    if nanoseconds.iter().all(valid) {
+        Times::Usual
+    } else {
+        Times::Invalid
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Times {
+    Usual,
+    Omitted,
+    Invalid,
+}
+
+/// EROFS, or what the kernel has against invalid `times` before that.
+fn invalid_first(times: Times, answer: c_int) -> c_int {
+    if answer == -1 && times == Times::Invalid && errno::last() == Errno::EROFS {
+        return errno::fail(Errno::EINVAL);
+    }
+    answer
+}
+
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn utimensat(
     dirfd: c_int,
@@ -264,10 +341,17 @@ pub unsafe extern "C" fn utimensat(
     };
     // SAFETY: see the module above.
     unsafe {
-        if means_descriptor(path, flags) && dirfd != nr::AT_FDCWD {
-            return changing_itself(dirfd, || pass(dirfd, path));
+        let asked = times_of(times);
+        if asked == Times::Omitted || flags as u32 & !ITSELF != 0 {
+            // Nothing to do, or refused, before the path is looked at.
+            return pass(dirfd, path);
         }
-        changing(attribute_of(flags), dirfd, path, pass)
+        let answer = if means_descriptor(path, flags) && dirfd != nr::AT_FDCWD {
+            changing_itself(dirfd, || pass(dirfd, path))
+        } else {
+            changing(attribute_of(flags), dirfd, path, pass)
+        };
+        invalid_first(asked, answer)
     }
 }
 
@@ -279,12 +363,18 @@ pub(in crate::interpose) unsafe fn utimensat_raw(
     flags: c_int,
 ) -> c_int {
     if path.is_null() {
-        return changing_descriptor(dirfd, || {
+        // SAFETY: the caller's times.
+        let asked = unsafe { times_of(times) };
+        if asked == Times::Omitted {
+            return 0;
+        }
+        let answer = changing_descriptor(dirfd, || {
             raw(
                 nr::__NR_utimensat,
                 [at(dirfd), 0, times as usize, flags as usize, 0],
             )
         });
+        return invalid_first(asked, answer);
     }
     // SAFETY: the caller's arguments.
     unsafe { utimensat(dirfd, path, times, flags) }
@@ -292,14 +382,20 @@ pub(in crate::interpose) unsafe fn utimensat_raw(
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn futimens(descriptor: c_int, times: *const c_void) -> c_int {
-    changing_descriptor(descriptor, || match next::futimens() {
+    let pass = || match next::futimens() {
         // SAFETY: see the module above.
         Some(real) => unsafe { real(descriptor, times) },
         None => raw(
             nr::__NR_utimensat,
             [descriptor as usize, 0, times as usize, 0, 0],
         ),
-    })
+    };
+    // SAFETY: the caller's times.
+    let asked = unsafe { times_of(times) };
+    if asked == Times::Omitted {
+        return pass();
+    }
+    invalid_first(asked, changing_descriptor(descriptor, pass))
 }
 
 #[unsafe(no_mangle)]

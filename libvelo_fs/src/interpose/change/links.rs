@@ -9,9 +9,17 @@ use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::resolve::{Options, PathBuffer};
 
+/// Whether the kernel refuses the text of a symlink before it looks at the path.
+unsafe fn is_no_target(target: *const c_char) -> bool {
+    // SAFETY: passed on to the caller.
+    unsafe { bytes(target) }
+        .is_none_or(|text| text.is_empty() || text.len() >= nr::PATH_MAX as usize)
+}
+
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn symlink(target: *const c_char, path: *const c_char) -> c_int {
-    if is_bad(target) {
+    // SAFETY: the caller's C string.
+    if unsafe { is_no_target(target) } {
         return raw(nr::__NR_symlink, [target as usize, path as usize, 0, 0, 0]);
     }
     // SAFETY: see the module above.
@@ -34,7 +42,8 @@ pub unsafe extern "C" fn symlinkat(
     dirfd: c_int,
     path: *const c_char,
 ) -> c_int {
-    if is_bad(target) {
+    // SAFETY: the caller's C string.
+    if unsafe { is_no_target(target) } {
         return raw(
             nr::__NR_symlinkat,
             [target as usize, at(dirfd), path as usize, 0, 0],

@@ -59,7 +59,17 @@ pub(super) fn refusal(change: Change, path: *const c_char, place: &Where<'_>) ->
     let last = last_component(unsafe { bytes(path) }.unwrap_or(b""));
     Some(match (change, place) {
         // The way out of a mount ends in a rewritten path, which has no dots.
-        (Change::Rmdir, Where::KernelAt(_)) if last == b".." => ENOTEMPTY,
+        (Change::Unlink | Change::Rmdir, Where::KernelAt(rewritten)) if last == b".." => {
+            // SAFETY: the resolver's own C string.
+            let there = unsafe { sys::faccessat(nr::AT_FDCWD, rewritten.as_ptr(), 0, 0) };
+            sys::result(there)
+                .err()
+                .unwrap_or(if change == Change::Rmdir {
+                    ENOTEMPTY
+                } else {
+                    Errno::EISDIR
+                })
+        }
         (_, Where::Kernel | Where::KernelAt(_)) => return None,
         // The read-only mount is seen before the name is looked up.
         (Change::Unlink | Change::Rmdir, Where::Failed(Errno::ENAMETOOLONG))

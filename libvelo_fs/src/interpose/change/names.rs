@@ -48,16 +48,14 @@ pub unsafe extern "C" fn unlinkat(dirfd: c_int, path: *const c_char, flags: c_in
     }
 }
 
-/// The C library tries unlink(2), then rmdir(2); the first says EROFS already.
+/// As the C library: unlink(2), and rmdir(2) of what turns out to be a directory.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn remove(path: *const c_char) -> c_int {
+    let before = errno::last();
     // SAFETY: see the module above.
-    let answer = unsafe {
-        changing(Change::Unlink, nr::AT_FDCWD, path, |_, path| {
-            next::remove().map_or_else(|| errno::fail(Errno::ENOSYS), |real| real(path))
-        })
-    };
+    let answer = unsafe { unlink(path) };
     if answer == -1 && errno::last() == Errno::EISDIR {
+        errno::restore(before);
         // SAFETY: see the module above.
         return unsafe { rmdir(path) };
     }

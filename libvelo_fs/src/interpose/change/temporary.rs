@@ -8,11 +8,65 @@ use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::resolve::{Options, PathBuffer};
 
-/// The C library opens the file inside. Whether the place is served shows by the
-/// template itself, whose name does not exist yet.
-unsafe fn making_temporary(template: *mut c_char, pass: impl FnOnce() -> c_int) -> c_int {
+const PATH_BYTES: usize = nr::PATH_MAX as usize;
+/// Bytes that the C library makes up.
+const MADE_UP_BYTES: usize = 6;
+
+/// The C library opens the file inside. Whether the place is served shows by the template
+/// itself, whose name does not exist yet. Where the way leads out of a mount, the kernel stands
+/// in the view tree and needs another spelling: what is made up for that is copied back.
+unsafe fn making_temporary(
+    template: *mut c_char,
+    suffix: c_int,
+    pass: impl FnOnce(*mut c_char) -> c_int,
+) -> c_int {
+    let end = usize::try_from(suffix)
+        .unwrap_or(0)
+        .saturating_add(MADE_UP_BYTES);
     // SAFETY: the caller's C string.
-    unsafe { changing(Change::Unlink, nr::AT_FDCWD, template, |_, _| pass()) }
+    let is_template = unsafe { bytes(template) }.is_none_or(|text| {
+        text.len()
+            .checked_sub(end)
+            .and_then(|start| text.get(start..start + MADE_UP_BYTES))
+            .is_some_and(|part| part == b"XXXXXX")
+    });
+    if !is_template {
+        // Refused before anything is looked at.
+        return pass(template);
+    }
+    // SAFETY: the caller's C string, which `pass` may write the made up part of.
+    let answer = unsafe {
+        changing(Change::Create, nr::AT_FDCWD, template, |_, path| {
+            if path == template.cast_const() {
+                return pass(template);
+            }
+            let (Some(rewritten), Some(text)) = (bytes(path), bytes(template)) else {
+                return pass(template);
+            };
+            let mut buffer = [0_u8; PATH_BYTES];
+            let (length, given) = (rewritten.len(), text.len());
+            let Some(slot) = buffer.get_mut(..length).filter(|_| length < PATH_BYTES) else {
+                return errno::fail(Errno::ENAMETOOLONG);
+            };
+            slot.copy_from_slice(rewritten);
+            let answer = pass(buffer.as_mut_ptr().cast());
+            if let Some(made_up) = length
+                .checked_sub(end)
+                .and_then(|start| buffer.get(start..start + MADE_UP_BYTES))
+                && answer != -1
+                && given >= end
+            {
+                let out = template.cast::<u8>().add(given - end);
+                core::ptr::copy_nonoverlapping(made_up.as_ptr(), out, MADE_UP_BYTES);
+            }
+            answer
+        })
+    };
+    if answer == -1 && errno::last() == Errno::EEXIST {
+        // The template's own name is taken: another one would be tried.
+        return errno::fail(Errno::EROFS);
+    }
+    answer
 }
 
 #[unsafe(no_mangle)]
@@ -55,7 +109,7 @@ pub unsafe extern "C" fn mkstemps64(template: *mut c_char, suffix: c_int) -> c_i
 pub unsafe extern "C" fn mkostemps(template: *mut c_char, suffix: c_int, flags: c_int) -> c_int {
     // SAFETY: see the module above.
     let opened = unsafe {
-        making_temporary(template, || {
+        making_temporary(template, suffix, |template| {
             next::mkostemps().map_or_else(
                 || errno::fail(Errno::ENOSYS),
                 |real| real(template, suffix, flags),
@@ -76,15 +130,17 @@ pub unsafe extern "C" fn mkostemps64(template: *mut c_char, suffix: c_int, flags
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkdtemp(template: *mut c_char) -> *mut c_char {
-    let mut made = core::ptr::null_mut();
+    let pass = |template| match next::mkdtemp() {
+        // SAFETY: see the module above.
+        Some(real) if unsafe { real(template) }.is_null() => -1,
+        Some(_) => 0,
+        None => errno::fail(Errno::ENOSYS),
+    };
     // SAFETY: see the module above.
-    unsafe {
-        making_temporary(template, || {
-            made = next::mkdtemp().map_or(core::ptr::null_mut(), |real| real(template));
-            0
-        });
+    match unsafe { making_temporary(template, 0, pass) } {
+        0 => template,
+        _ => core::ptr::null_mut(),
     }
-    made
 }
 
 /// The C library's file stands in `/tmp`.
