@@ -74,7 +74,7 @@ static void print_text(const char *text) {
     }
 }
 
-static void label(const char *call, const char *path) {
+__attribute__((unused)) static void label(const char *call, const char *path) {
     printf("%s ", call);
     if (path == NULL)
         printf("NULL");
@@ -84,7 +84,7 @@ static void label(const char *call, const char *path) {
 }
 
 /* A result of the kernel's kind: at least 0, or -1 and errno. */
-static void result(long value, int error) {
+__attribute__((unused)) static void result(long value, int error) {
     if (value == -1)
         printf("-1 %s\n", error_name(error));
     else if (error != 0)

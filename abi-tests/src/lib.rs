@@ -12,7 +12,7 @@
 //! Environment: `VELO_LIB`, `VELO_CTL` (what to test), `VELO_ABI_STORE` (where stores go, `/dev/shm`),
 //! `VELO_ABI_KEEP=1` (keep the scratch directories), `VELO_ABI_DUMP=DIR` (keep both outcomes of every
 //! difference), `VELO_ABI_ORACLE_ONLY=1` (plain against plain), `VELO_ABI_OPERATIONS`, `VELO_ABI_SEED`,
-//! `VELO_ABI_WITHOUT` (the random runner), `VELO_ABI_FORGED` (forged manifests),
+//! `VELO_ABI_MINUTES`, `VELO_ABI_WITHOUT` (the oracle), `VELO_ABI_FORGED` (forged manifests),
 //! `VELO_STRESS_SECONDS`, `VELO_ABI_PYTHON`, `VELO_ABI_NODE`.
 //!
 //! Needs, beside the build tools: cc, musl-gcc, python3, node, git, perl, file, rsync, libjemalloc2.
@@ -22,6 +22,7 @@ pub mod call;
 pub mod compare;
 pub mod compile;
 pub mod namespace;
+pub mod oracle;
 pub mod probe;
 pub mod random;
 pub mod scratch;

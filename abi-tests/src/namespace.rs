@@ -42,6 +42,13 @@ impl Namespace {
         }
     }
 
+    /// The machine as it is, with the temporary directory read-only too, where the scratch directories are.
+    #[must_use]
+    pub fn sealed() -> Self {
+        let temporary = std::env::temp_dir();
+        Self::guarded().bind(&temporary, &temporary)
+    }
+
     /// And `source` at `at`, read-only.
     #[must_use]
     pub fn bind(mut self, source: &Path, at: &Path) -> Self {

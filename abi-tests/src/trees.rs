@@ -49,7 +49,7 @@ impl Tree {
     }
 
     /// A second name of `existing`, which may be a symlink itself.
-    pub fn hard_link(&self, rel: impl AsRef<OsStr>, existing: &str) -> &Self {
+    pub fn hard_link(&self, rel: impl AsRef<OsStr>, existing: impl AsRef<OsStr>) -> &Self {
         let path = self.path(rel);
         done(std::fs::hard_link(self.path(existing), &path), &path);
         self
@@ -97,7 +97,7 @@ impl Tree {
     }
 
     /// Sets an extended attribute, where the file system has them. Says whether it has.
-    pub fn attribute(&self, rel: &str, name: &str, value: &[u8]) -> bool {
+    pub fn attribute(&self, rel: impl AsRef<OsStr>, name: &str, value: &[u8]) -> bool {
         let (path, name) = (
             text(&self.path(rel)),
             CString::new(name).unwrap_or_default(),
@@ -115,7 +115,7 @@ impl Tree {
     }
 
     /// A file of `bytes` with data in one block in the middle only.
-    pub fn sparse(&self, rel: &str, bytes: u64) -> &Self {
+    pub fn sparse(&self, rel: impl AsRef<OsStr>, bytes: u64) -> &Self {
         use std::os::unix::fs::FileExt;
         let path = self.path(rel);
         let make = || {
@@ -128,8 +128,8 @@ impl Tree {
     }
 
     /// A copy of the file `source` of the machine, with `mode`.
-    pub fn copy(&self, rel: &str, source: &Path, mode: u32) -> &Self {
-        let path = self.path(rel);
+    pub fn copy(&self, rel: impl AsRef<OsStr>, source: &Path, mode: u32) -> &Self {
+        let path = self.path(&rel);
         done(std::fs::copy(source, &path).map(|_| ()), &path);
         self.mode(rel, mode)
     }

@@ -50,6 +50,7 @@ pub struct World {
     /// What the manifest keeps.
     pub fidelity: Fidelity,
     mount_point: MountPoint,
+    sealed: bool,
     /// Held for writing while an absent mount point is there to mount on.
     mounting: RwLock<()>,
 }
@@ -138,7 +139,23 @@ impl World {
             manifest,
             fidelity,
             mount_point,
+            sealed: false,
             mounting,
+        }
+    }
+
+    /// The same world, with nothing around it that a command could change.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        self.sealed = true;
+        self
+    }
+
+    fn namespace(&self) -> Namespace {
+        if self.sealed {
+            Namespace::sealed()
+        } else {
+            Namespace::guarded()
         }
     }
 
@@ -213,7 +230,7 @@ impl World {
             namespace::available(),
             "no mount namespaces on this machine"
         );
-        let bind = Namespace::guarded().bind(tree, &self.at);
+        let bind = self.namespace().bind(tree, &self.at);
         if self.mount_point == MountPoint::Empty {
             return call.run(Some(bind));
         }
@@ -256,7 +273,7 @@ impl World {
             "the tree must be gone"
         );
         self.preloaded(call)
-            .run(namespace::available().then(Namespace::guarded))
+            .run(namespace::available().then(|| self.namespace()))
     }
 
     /// Runs `call` on both sides; they must not differ. Gives what both did.
