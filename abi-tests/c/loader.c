@@ -79,8 +79,26 @@ static void lists(const char *when) {
                 printf("  list %s\n", map->l_name);
 }
 
+/* What docs/LIMITS.md says of libraries. */
+static void show_limits(void) {
+#ifdef __GLIBC__
+    void *library = dlopen(at("lib/libsecond.so"), RTLD_NOW);
+    for (struct link_map *map = _r_debug.r_map; library != NULL && map != NULL; map = map->l_next)
+        if (strstr(map->l_name, "libsecond") != NULL)
+            printf("a debugger's list %s\n", map->l_name);
+#endif
+    load(at("lib/secret.so"), RTLD_NOW, "dependency");
+    load(at("plain.txt/below"), RTLD_NOW, "dependency");
+    CALL("chdir", "..", chdir(at("..")));
+    load("tree/lib/libthird.so", RTLD_NOW, "dependency");
+}
+
 int main(int argc, char **argv) {
     begin(argc, argv);
+    if (limits) {
+        show_limits();
+        return 0;
+    }
     load(at("lib/libdependency.so"), RTLD_NOW, "dependency");
     load(at("lib/libdependency.so"), RTLD_NOW, "dependency");
     load(at("lib/plugins/link.so"), RTLD_NOW, "plugin");

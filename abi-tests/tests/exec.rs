@@ -95,6 +95,8 @@ fn programs(base: &Path, at: &Path, compiler: &str) {
     tree.link("lib/plugins/link.so", "plugin.so")
         .link("lib/by-link", "plugins")
         .hard_link("lib/plugins/hard.so", "lib/plugins/plugin.so");
+    build("dependency.c", "lib/secret.so", &shared);
+    tree.mode("lib/secret.so", 0o700);
     build("dependency.c", "lib/libgone.so", &shared);
     let gone = ["-L", &lib, "-lgone"];
     build(
@@ -304,5 +306,13 @@ fn run_by_velo_ctl() {
 fn limit_exec_and_spawn() {
     if abi_tests::namespace::or_skip() {
         same_for(&world("exec-limits", "cc"), "exec", "cc", true);
+    }
+}
+
+/// What docs/LIMITS.md says of libraries.
+#[test]
+fn limit_libraries() {
+    if abi_tests::namespace::or_skip() {
+        same_for(&world("libraries-limits", "cc"), "loader", "cc", true);
     }
 }

@@ -73,7 +73,8 @@ fn a_manifest_that_changes_during_a_run() {
         return;
     }
     let size = std::fs::metadata(&world().manifest).unwrap().len();
-    let changes: [(&str, &dyn Fn(&Path)); 5] = [
+    type Change = dyn Fn(&Path);
+    let changes: [(&str, &Change); 5] = [
         ("truncated in place", &|path| {
             let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
             file.set_len(0).unwrap();

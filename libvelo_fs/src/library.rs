@@ -173,27 +173,31 @@ fn leads_to(world: &World, entry: Entry, path: *const c_char) -> bool {
     found.is_some() && found == identity(path)
 }
 
-/// A path at which the kernel finds nothing either, whatever stands below the mount.
+/// A path at which the kernel opens no library either, whatever stands there: with a
+/// slash behind it, if need be.
 fn of_nothing<'o>(
     world: &'static World,
     path: *const c_char,
     text: &[u8],
     out: &'o mut [u8; PATH_BYTES],
 ) -> Choice<'o> {
-    let length = match spelled(world, text, out) {
-        Some(found) => identity(found.as_ptr().cast())
-            .is_none()
-            .then_some(found.len()),
-        None if identity(path).is_none() => return Choice::AsGiven,
-        None => None,
-    };
-    let length = length.or_else(|| {
-        let text = text.strip_prefix(b"/").unwrap_or(text);
-        world.physical_below(0, text, out).map(<[u8]>::len)
-    });
-    length
-        .and_then(|length| out.get(..length))
-        .map_or(Choice::AsGiven, Choice::Other)
+    let spelled = spelled(world, text, out).map(<[u8]>::len);
+    if spelled.is_none() && identity(path).is_none() {
+        return Choice::AsGiven;
+    }
+    let mut end = spelled.unwrap_or(text.len());
+    if spelled.is_none()
+        && let Some(slot) = out.get_mut(..end)
+    {
+        slot.copy_from_slice(text);
+    }
+    if (spelled.is_none() || identity(out.as_ptr().cast()).is_some())
+        && let Some(slot) = out.get_mut(end)
+    {
+        *slot = b'/';
+        end += 1;
+    }
+    out.get(..end).map_or(Choice::AsGiven, Choice::Other)
 }
 
 /// Device and inode of what the kernel finds at a path.
