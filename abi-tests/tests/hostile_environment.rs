@@ -73,8 +73,8 @@ fn a_manifest_that_changes_during_a_run() {
         return;
     }
     let size = std::fs::metadata(&world().manifest).unwrap().len();
-    type Change = dyn Fn(&Path);
-    let changes: [(&str, &Change); 5] = [
+    type Change<'c> = dyn Fn(&Path) + 'c;
+    let changes: [(&str, &Change<'_>); 5] = [
         ("truncated in place", &|path| {
             let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
             file.set_len(0).unwrap();
