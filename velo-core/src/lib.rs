@@ -6,6 +6,7 @@
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 
 pub mod errno;
+pub mod executable;
 pub mod id;
 pub mod manifest;
 #[cfg(feature = "std")]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use velo_core::errno::Errno;
+use velo_core::executable::{Kind, Machine};
 use velo_core::resolve::{EXECUTE, Mount, PATH_MAX_BYTES, may_access};
 use velo_core::store_layout::ROOT_VARIABLE;
 use velo_core::vnode::mode::{S_IFMT, S_IFREG};
@@ -15,7 +16,7 @@ use velo_store::{Root, Store};
 use crate::failure::{Failure, io_words, shown, status, words};
 use crate::launch::library;
 use crate::launch::plan::{Demand, Found, Plan, Refusal, Tree, plan};
-use crate::launch::program::{Kind, Machine, kind};
+use crate::launch::program::kind;
 use crate::launch::start::{Environment, start};
 use crate::manifest_file::ManifestFile;
 use crate::output::printable;
@@ -30,8 +31,9 @@ const STATIC_VARIABLE: &str = "VELO_STATIC";
 #[command(after_help = "\
 The program replaces velo-ctl: its exit status, signals and terminal are its own.
 CMD may itself be served. It is looked for in PATH as a shell would.
-Environment: VELO_LIB names libvelo_fs.so; VELO_STATIC=allow starts programs that the
-preload library cannot serve (static, privileged or foreign ones), unserved.
+Environment: VELO_LIB names libvelo_fs.so. Programs that the preload library cannot serve
+(static, Go, Bun, foreign, privileged) are refused; VELO_STATIC=allow starts them, unserved. What
+CMD starts in its turn is refused only if it is about a served path; VELO_STATIC=refuse: always.
 
 Exit status: that of CMD, or
   125  Velo itself failed (no libvelo_fs.so, no store, a wrong command line)
@@ -82,7 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
 
     let demand = Demand {
         machine: machine_of(&library),
-        unserved_allowed: std::env::var_os(STATIC_VARIABLE).is_some_and(|value| value == "allow"),
+        unserved_allowed: unserved_allowed().map_err(velo)?,
     };
     let tree = Executables {
         served: &served,
@@ -96,11 +98,25 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     Err(not_started(&plan, &start(&plan, &environment)))
 }
 
+/// Whether `VELO_STATIC` lets programs start that the library cannot serve.
+fn unserved_allowed() -> Result<bool, Failure> {
+    let value = std::env::var_os(STATIC_VARIABLE).unwrap_or_default();
+    match value.as_bytes() {
+        b"allow" => Ok(true),
+        b"refuse" | b"" => Ok(false),
+        _ => Err(Failure::expected(
+            format_args!("`allow` or `refuse` in {STATIC_VARIABLE}"),
+            format_args!("`{}`", shown(&value)),
+            "correct or unset it",
+        )),
+    }
+}
+
 /// The machine that the library is for; unknown if it is no ELF object.
 fn machine_of(library: &Path) -> Option<Machine> {
     match kind(&File::open(library).ok()?).ok()? {
-        Kind::Dynamic(machine) | Kind::Static(machine) => Some(machine),
-        Kind::Script { .. } | Kind::Other => None,
+        Kind::Elf(elf) => Some(elf.machine),
+        Kind::Script(_) | Kind::Other => None,
     }
 }
 
@@ -192,7 +208,10 @@ fn refused(command: &OsStr, refusal: Refusal) -> Failure {
         Refusal::Unserved { program, reason } => Failure::expected(
             format_args!("{} to load the preload library", printable(&program)),
             format_args!("it is {reason}"),
-            format_args!("use a dynamically linked build of it, or start it unserved with {STATIC_VARIABLE}=allow"),
+            format_args!(
+                "use a dynamically linked build of it, or start it unserved with {STATIC_VARIABLE}=allow \
+                 (`velo-ctl run --mode mount` will serve it; this version does not have it yet)"
+            ),
         )
         .with_status(status::CANNOT_EXECUTE),
     }

@@ -12,8 +12,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use velo_core::errno::Errno;
+use velo_core::executable::{Kind, Machine, Obstacle};
 
-use super::program::{Kind, Machine, kind};
+use super::program::kind;
 
 /// PATH when there is none, as confstr(_CS_PATH) says.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -138,10 +139,9 @@ fn unfold(
     let mut any_served = found.served;
     for _ in 0..=INTERPRETERS_MAX {
         match look(&found) {
-            Some(Kind::Script {
-                interpreter,
-                argument,
-            }) => {
+            Some(Kind::Script(line)) => {
+                let interpreter = line.interpreter().to_bytes().to_vec();
+                let argument = line.argument().map(|text| text.to_bytes().to_vec());
                 let inner =
                     tree.executable(&interpreter)
                         .map_err(|errno| Refusal::Interpreter {
@@ -197,15 +197,16 @@ fn obstacle(found: &Found, kind: Option<&Kind>, demand: Demand) -> Option<&'stat
     if demand.unserved_allowed {
         return None;
     }
-    match kind {
-        Some(Kind::Static(_)) => Some("statically linked"),
-        Some(Kind::Dynamic(machine)) if demand.machine.is_some_and(|wanted| wanted != *machine) => {
-            Some("built for another machine than the preload library")
-        }
-        _ if !found.served && gains_privileges(&found.physical) => Some(
+    let unservable = match kind {
+        Some(Kind::Elf(elf)) => elf.obstacle(demand.machine).map(Obstacle::words),
+        _ => None,
+    };
+    match unservable {
+        Some(reason) => Some(reason),
+        None if !found.served && gains_privileges(&found.physical) => Some(
             "privileged (set-user-ID, set-group-ID or capabilities), so the loader ignores LD_PRELOAD",
         ),
-        _ => None,
+        None => None,
     }
 }
 

@@ -267,6 +267,12 @@ fn programs_that_cannot_be_served_are_refused() {
             .env("VELO_STATIC", "allow"),
     );
     assert_eq!((allowed.status, allowed.err.as_str()), (Some(5), ""));
+    let bad = ended(
+        sandbox
+            .ctl_command(["run", "-m", "app.velo", "true"])
+            .env("VELO_STATIC", "yes"),
+    );
+    bad.failed(125, &["`allow` or `refuse` in VELO_STATIC", "yes"]);
     sandbox.write("wrapped", format!("#!{}\n", sandbox.text("static")));
     sandbox.mode("wrapped", 0o755);
     run(&sandbox, &["./wrapped"]).failed(126, &["statically linked"]);
