@@ -4,10 +4,6 @@
  * (telldir, d_off) is asserted instead. */
 #include "probe.h"
 #include "paths.h"
-#ifdef __GLIBC__
-#include <wordexp.h>
-#endif
-#include <glob.h>
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
@@ -287,29 +283,7 @@ static void by_getdirentries(const char *path) {
     }
 }
 
-static void by_wordexp(const char *pattern) {
-    wordexp_t words;
-    int answer = wordexp(at(pattern), &words, WRDE_NOCMD);
-    label("wordexp", pattern);
-    printf("%d\n", answer);
-    for (size_t number = 0; answer == 0 && number < words.we_wordc; number++)
-        printf("  %s\n", words.we_wordv[number]);
-}
 #endif
-
-static void by_glob(const char *pattern, int flags) {
-    glob_t found;
-    int answer = glob(at(pattern), flags, NULL, &found);
-    label("glob", pattern);
-    printf("flags %d: %d\n", flags, answer);
-    for (size_t number = 0; answer == 0 && number < found.gl_pathc; number++) {
-        printf("  ");
-        print_text(found.gl_pathv[number]);
-        putchar('\n');
-    }
-    if (answer == 0)
-        globfree(&found);
-}
 
 int main(int argc, char **argv) {
     begin(argc, argv);
@@ -333,22 +307,6 @@ int main(int argc, char **argv) {
         by_scandir(PATHS[number]);
         by_readdir_r(path);
         by_getdirentries(path);
-#endif
-    }
-    static const char *const PATTERNS[] = {"*", "*.txt", "dir/*", "*/sub/*", "links/to-dir/*", "links/chain-4?", "modes/*/file",
-                                           "names/*", "names/.*", "names/[a-z]*", "missing/*", "{plain.txt,one,two}", "hard/*/../*",
-                                           "links/loop-*", "plain.txt/*", "*/", "wide/file-000?", "names/back\\\\slash"};
-    for (int number = 0; number < COUNT(PATTERNS); number++) {
-#ifndef __GLIBC__
-        if (!limits)
-            continue;
-#endif
-        by_glob(PATTERNS[number], 0);
-        by_glob(PATTERNS[number], GLOB_MARK | GLOB_NOCHECK);
-#ifdef __GLIBC__
-        by_glob(PATTERNS[number], GLOB_BRACE | GLOB_ONLYDIR | GLOB_PERIOD);
-        if (limits)
-            by_wordexp(PATTERNS[number]);
 #endif
     }
     CALL("chdir", P, chdir(P));

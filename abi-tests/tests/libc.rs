@@ -30,8 +30,18 @@ fn fts() {
 }
 
 #[test]
+fn glob() {
+    family("glob");
+}
+
+#[test]
 fn nftw() {
     family("nftw");
+}
+
+#[test]
+fn wordexp() {
+    family("wordexp");
 }
 
 #[test]
@@ -118,11 +128,6 @@ fn limit(name: &str) {
     if abi_tests::namespace::or_skip() {
         probe::same_without_limits(&compile::c(name), name);
     }
-}
-
-#[test]
-fn limit_directories() {
-    limit("dirs");
 }
 
 #[test]

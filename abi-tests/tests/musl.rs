@@ -25,8 +25,18 @@ fn directories() {
 }
 
 #[test]
+fn glob() {
+    family("glob");
+}
+
+#[test]
 fn nftw() {
     family("nftw");
+}
+
+#[test]
+fn wordexp() {
+    family("wordexp");
 }
 
 #[test]
@@ -88,11 +98,4 @@ fn the_program_is_linked_to_musl() {
         .success()
         .text();
     assert!(seen.contains("ld-musl"), "{seen}");
-}
-
-#[test]
-fn limit_directories() {
-    if abi_tests::namespace::or_skip() {
-        probe::same_without_limits(&compile::with("musl-gcc", "dirs", &[]), "musl-dirs");
-    }
 }

@@ -123,3 +123,64 @@ impl Drop for Text {
         unsafe { free(self.start.cast()) };
     }
 }
+
+/// A growing list of strings.
+pub struct Strings {
+    start: *mut *mut c_char,
+    count: usize,
+    room: usize,
+}
+
+impl Strings {
+    /// Empty, without memory.
+    pub const fn new() -> Self {
+        Self {
+            start: core::ptr::null_mut(),
+            count: 0,
+            room: 0,
+        }
+    }
+
+    /// Appends a string.
+    pub fn push(&mut self, text: Text) -> Result<(), Errno> {
+        if self.count == self.room {
+            let room = (self.room * 2).max(8);
+            // SAFETY: our own memory, or null.
+            let larger = unsafe { realloc(self.start.cast(), room * size_of::<*mut c_char>()) };
+            if larger.is_null() {
+                return Err(Errno::ENOMEM);
+            }
+            (self.start, self.room) = (larger.cast(), room);
+        }
+        // SAFETY: there is room for one more.
+        unsafe { *self.start.add(self.count) = text.into_raw() };
+        self.count += 1;
+        Ok(())
+    }
+
+    /// The strings, each of malloc(3); they are the list's until [`Self::forget`].
+    pub fn as_slice(&self) -> &[*mut c_char] {
+        if self.start.is_null() {
+            return &[];
+        }
+        // SAFETY: that many have been written.
+        unsafe { core::slice::from_raw_parts(self.start, self.count) }
+    }
+
+    /// The strings belong to somebody else now.
+    pub fn forget(&mut self) {
+        self.count = 0;
+    }
+}
+
+impl Drop for Strings {
+    fn drop(&mut self) {
+        // SAFETY: our own list and strings.
+        unsafe {
+            for text in self.as_slice() {
+                free(text.cast());
+            }
+            free(self.start.cast());
+        }
+    }
+}

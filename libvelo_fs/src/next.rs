@@ -98,6 +98,7 @@ next_functions! {
     fts_children(*mut c_void, c_int) -> *mut c_void;
     fts_set(*mut c_void, *mut c_void, c_int) -> c_int;
     fts_close(*mut c_void) -> c_int;
+    wordexp(*const c_char, *mut c_void, c_int) -> c_int;
     inotify_add_watch(c_int, *const c_char, c_uint) -> c_int;
     fanotify_mark(c_int, c_uint, u64, c_int, *const c_char) -> c_int;
     scandirat(c_int, *const c_char, *mut *mut *mut c_void, *const c_void, *const c_void) -> c_int;

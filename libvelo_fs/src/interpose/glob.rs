@@ -1,19 +1,35 @@
-//! glob(3): the C library lists inside, past our hooks, but takes other functions to
-//! list with (`GLOB_ALTDIRFUNC`), so it is given ours. musl has no such thing, and
-//! its own `glob` stays as it is.
+//! glob(3). glibc's lists inside, past our hooks, but takes other functions to list with
+//! (`GLOB_ALTDIRFUNC`), so it is given ours; a caller's own come to our hooks anyway.
+//! musl's takes none, so it is done over in [`musl`].
 
-use super::{directory, stat};
-use crate::symbol::weak_address;
-use crate::{next, world};
+mod musl;
+
+use super::{directory, walk};
+use crate::listing::Record;
+use crate::locate::is_bad;
+use crate::symbol::is_glibc;
+use crate::sys::Stat;
+use crate::{errno, next, world};
 use core::ffi::{c_char, c_int, c_void};
+use linux_raw_sys::general as nr;
 
-/// `glob_t` of glibc on 64-bit machines.
+/// The caller's function for errors.
+pub type OnError = Option<unsafe extern "C" fn(*const c_char, c_int) -> c_int>;
+
+/// `glob_t` on 64-bit machines. The functions are glibc's only.
 #[repr(C)]
 pub struct Glob {
     path_count: usize,
     paths: *mut *mut c_char,
     offset: usize,
     flags: c_int,
+    functions: Functions,
+}
+
+/// What `GLOB_ALTDIRFUNC` lists with.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Functions {
     closedir: *const c_void,
     readdir: *const c_void,
     opendir: *const c_void,
@@ -21,33 +37,84 @@ pub struct Glob {
     stat: *const c_void,
 }
 
+impl Glob {
+    /// What was found, without an offset.
+    ///
+    /// # Safety
+    /// glob(3) has filled it.
+    pub unsafe fn paths(&self) -> &[*mut c_char] {
+        // SAFETY: as many as it counts; none without an array.
+        unsafe {
+            match self.paths.is_null() {
+                true => &[],
+                false => core::slice::from_raw_parts(self.paths, self.path_count),
+            }
+        }
+    }
+}
+
 const GLOB_ALTDIRFUNC: c_int = 1 << 9;
 /// What glob(3) answers when it runs out of memory; it cannot say that it is missing.
 const GLOB_NOSPACE: c_int = 1;
+
+unsafe extern "C" fn opendir(path: *const c_char) -> *mut c_void {
+    // SAFETY: the C library's own path.
+    unsafe { walk::open_listing(nr::AT_FDCWD, path, true) }.unwrap_or_else(errno::fail_null)
+}
+
+unsafe extern "C" fn closedir(dir: *mut c_void) {
+    // SAFETY: a listing of `opendir`.
+    unsafe { directory::closedir(dir) };
+}
+
+unsafe extern "C" fn readdir(dir: *mut c_void) -> *mut Record {
+    // SAFETY: a listing of `opendir`.
+    unsafe { directory::readdir(dir) }
+}
+
+unsafe extern "C" fn stat(path: *const c_char, out: *mut Stat) -> c_int {
+    // SAFETY: the C library's own path and buffer.
+    unsafe { walk::status(nr::AT_FDCWD, path, out, true, true) }.map_or(-1, |()| 0)
+}
+
+unsafe extern "C" fn lstat(path: *const c_char, out: *mut Stat) -> c_int {
+    // SAFETY: the C library's own path and buffer.
+    unsafe { walk::status(nr::AT_FDCWD, path, out, false, true) }.map_or(-1, |()| 0)
+}
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn glob(
     pattern: *const c_char,
     flags: c_int,
-    on_error: *const c_void,
+    on_error: OnError,
     found: *mut Glob,
 ) -> c_int {
     let Some(real) = next::glob() else {
         return GLOB_NOSPACE;
     };
-    let glibc = !weak_address!("gnu_get_libc_version").is_null();
-    // SAFETY: see the module above; under glibc `found` has that layout, and the
-    // functions have the types that it wants.
+    let glibc = is_glibc();
+    // SAFETY: see the module above; `found` has that layout, as far as the library has it, and
+    // the functions have the types that it wants.
     unsafe {
-        if world::get().is_none() || !glibc || found.is_null() || flags & GLOB_ALTDIRFUNC != 0 {
+        let own_functions = glibc && flags & GLOB_ALTDIRFUNC != 0;
+        if world::get().is_none() || own_functions || is_bad(found) || is_bad(pattern) {
+            let on_error = on_error.map_or(core::ptr::null(), |on_error| on_error as *const _);
             return real(pattern, flags, on_error, found.cast());
         }
-        (*found).closedir = directory::closedir as *const c_void;
-        (*found).readdir = directory::readdir as *const c_void;
-        (*found).opendir = directory::opendir as *const c_void;
-        (*found).lstat = stat::lstat as *const c_void;
-        (*found).stat = stat::stat as *const c_void;
+        if !glibc {
+            return musl::glob(pattern, flags, on_error, &mut *found);
+        }
+        let on_error = on_error.map_or(core::ptr::null(), |on_error| on_error as *const _);
+        let functions = (*found).functions;
+        (*found).functions = Functions {
+            closedir: closedir as *const c_void,
+            readdir: readdir as *const c_void,
+            opendir: opendir as *const c_void,
+            lstat: lstat as *const c_void,
+            stat: stat as *const c_void,
+        };
         let answer = real(pattern, flags | GLOB_ALTDIRFUNC, on_error, found.cast());
+        (*found).functions = functions;
         (*found).flags &= !GLOB_ALTDIRFUNC;
         answer
     }
@@ -57,7 +124,7 @@ pub unsafe extern "C" fn glob(
 pub unsafe extern "C" fn glob64(
     pattern: *const c_char,
     flags: c_int,
-    on_error: *const c_void,
+    on_error: OnError,
     found: *mut Glob,
 ) -> c_int {
     // SAFETY: the same structure on 64-bit machines.

@@ -35,6 +35,7 @@ mod stdio;
 mod syscall;
 mod walk;
 mod watch;
+mod wordexp;
 mod xattr;
 mod xattr_at;
 
