@@ -209,7 +209,8 @@ fn probes_are_deterministic() {
     trees::neighbours(&world.outside, &world.at);
     world.settle_times();
     for name in [
-        "stat", "open", "dirs", "glob", "nftw", "wordexp", "links", "cwd", "fds", "errors", "changes",
+        "stat", "open", "dirs", "glob", "nftw", "wordexp", "links", "cwd", "fds", "errors",
+        "changes",
     ] {
         for compiler in ["cc", "musl-gcc"] {
             let call = abi_tests::probe::call(
