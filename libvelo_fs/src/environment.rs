@@ -5,19 +5,20 @@
 //! `LD_LIBRARY_PATH` is read by the loader, which opens past our hooks: it gets the
 //! physical places of served directories, and the program finds its own text again.
 
-use crate::locate::{Where, locate_bytes};
+use crate::locate::{Where, is_bad, locate_bytes};
 use crate::next::Strings;
-use crate::program::StringArray;
+use crate::strings::{StringArray, Text, each};
 use crate::symbol::weak_address;
-use crate::world::{self, World};
+use crate::world::{self, KEPT, World};
 use crate::{arena, inherited_fds, library};
-use core::ffi::{CStr, c_char};
+use core::ffi::c_char;
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::resolve::{Options, PathBuffer};
 
-const VALUE_BYTES: usize = 4096;
+const PRELOAD: &[u8] = b"LD_PRELOAD=";
 const LIBRARY_PATH: &[u8] = b"LD_LIBRARY_PATH=";
+const STATIC: &[u8] = b"VELO_STATIC=";
 
 /// Memory for an environment: must stay until the program was executed.
 pub struct Storage {
@@ -39,130 +40,98 @@ impl Storage {
     }
 }
 
-/// A string under construction, with a NUL behind it.
-pub struct Text {
-    bytes: [u8; VALUE_BYTES],
-    length: usize,
-}
-
-impl Text {
-    fn new() -> Self {
-        Self {
-            bytes: [0; VALUE_BYTES],
-            length: 0,
-        }
-    }
-
-    /// Bytes without the NUL.
-    pub fn length(&self) -> usize {
-        self.length
-    }
-
-    /// Takes away what follows the first `length` bytes.
-    pub fn cut(&mut self, length: usize) {
-        if let Some(rest) = self.bytes.get_mut(length..self.length) {
-            rest.fill(0);
-            self.length = length;
-        }
-    }
-
-    /// Appends, keeping room for a NUL; `None` if it does not fit.
-    pub fn push(&mut self, text: &[u8]) -> Option<()> {
-        let end = self.length + text.len();
-        let slot = self.bytes.get_mut(self.length..end)?;
-        if end == VALUE_BYTES {
-            return None;
-        }
-        slot.copy_from_slice(text);
-        self.length = end;
-        Some(())
-    }
-
-    fn as_ptr(&self) -> *const c_char {
-        self.bytes.as_ptr().cast()
-    }
+/// The variable of the C library that holds the program's own environment.
+pub fn variable() -> *mut Strings {
+    weak_address!("environ").cast()
 }
 
 /// The program's own environment.
 pub fn current() -> Strings {
-    let variable = weak_address!("environ").cast::<Strings>();
     // SAFETY: the C library's variable.
-    unsafe { variable.as_ref().copied().unwrap_or(core::ptr::null()) }
+    unsafe { variable().as_ref().copied().unwrap_or(core::ptr::null()) }
 }
 
-/// `given` if it has all that Velo needs, else a copy that has.
+/// `given` if it has all that Velo needs, else a copy that has. An address that the
+/// kernel would call bad stays as it is, for the kernel to refuse.
 ///
 /// # Safety
-/// `given` is null or a NULL-terminated array of C strings.
+/// `given` is a NULL-terminated array of C strings, null, or a bad pointer.
 pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings, Errno> {
     let Some(world) = world::get() else {
         return Ok(given);
     };
-    let variables = &world.variables;
-    let (mut manifest, mut root, mut view_root) = (false, false, variables.view_root.is_none());
-    let mut preload: Option<(usize, &[u8])> = None;
-    let mut library_path: Option<(usize, &[u8])> = None;
-    let mut descriptors: Option<usize> = None;
-    let mut number = 0;
+    let kept = world.variables.kept();
+    let mut has = kept.map(|variable| variable.is_none());
+    let (mut preloads, mut preloaded, mut preload) = (0, true, None);
+    let (mut library_path, mut descriptors) = (None, None);
+    let mut count = 0;
     // SAFETY: passed on to the caller.
-    unsafe {
-        while !given.is_null() && !(*given.add(number)).is_null() {
-            let text = CStr::from_ptr(*given.add(number)).to_bytes();
-            if let Some(value) = text.strip_prefix(b"LD_PRELOAD=") {
-                preload = preload.or(Some((number, value)));
-            } else if let Some(value) = text.strip_prefix(LIBRARY_PATH) {
-                library_path = library_path.or(Some((number, value)));
-            } else if text.starts_with(inherited_fds::VARIABLE) {
-                descriptors = Some(number);
+    for (number, text) in unsafe { each(given) }.enumerate() {
+        count += 1;
+        if let Some(value) = text.strip_prefix(PRELOAD) {
+            // glibc takes the last one, musl the first.
+            (preloads, preload) = (preloads + 1, Some(value));
+            preloaded &= names_us(world, value);
+        } else if let Some(value) = text.strip_prefix(LIBRARY_PATH) {
+            library_path = library_path.or(Some((number, value)));
+        } else if text.starts_with(inherited_fds::VARIABLE) {
+            descriptors = Some(number);
+        } else if text.starts_with(b"VELO_") {
+            for (has, variable) in has.iter_mut().zip(&kept) {
+                *has |= variable.is_some_and(|variable| name_of(text) == name_of(variable));
             }
-            manifest |= text.starts_with(b"VELO_MANIFEST=");
-            root |= text.starts_with(b"VELO_ROOT=");
-            view_root |= text.starts_with(b"VELO_VIEW_ROOT=");
-            number += 1;
         }
     }
-    let preloaded = preload.is_some_and(|(_, value)| names_us(world, value));
-    let library_path =
-        library_path.filter(|(_, value)| with_places(world, value, &mut storage.library_path));
+    // SAFETY: `each` has counted the strings; one more is the NULL or a bad address.
+    if !given.is_null() && (is_bad(given) || unsafe { !(*given.add(count)).is_null() }) {
+        return Ok(given);
+    }
+    preloaded &= preloads != 0;
+    let library_path = match library_path {
+        Some((number, value)) => {
+            with_places(world, value, &mut storage.library_path)?.then_some(number)
+        }
+        None => None,
+    };
     let told = inherited_fds::write(world, &mut storage.descriptors);
-    let complete = preloaded && manifest && root && view_root;
+    let complete = preloaded && has.iter().all(|has| *has);
     if complete && library_path.is_none() && !told && descriptors.is_none() {
         return Ok(given);
     }
-    let missing = [
-        (!manifest).then_some(variables.manifest.as_ptr().cast()),
-        (!root).then_some(variables.root.as_ptr().cast()),
-        variables
-            .view_root
-            .filter(|_| !view_root)
-            .map(|text| text.as_ptr().cast()),
-        preload
-            .is_none()
-            .then_some(variables.preload.as_ptr().cast()),
-        (told && descriptors.is_none()).then_some(storage.descriptors.as_ptr()),
-    ];
-    let mut first: [*const c_char; 5] = [core::ptr::null(); 5];
-    let mut count = 0;
-    for (text, slot) in missing.iter().flatten().zip(&mut first) {
-        *slot = *text;
-        count += 1;
+    let mut first: [*const c_char; KEPT + 2] = [core::ptr::null(); KEPT + 2];
+    let mut added = 0;
+    let missing = has.iter().zip(kept).filter(|(has, _)| !**has);
+    let missing = missing.filter_map(|(_, variable)| variable);
+    let ours = (preloads == 0).then_some(world.variables.preload);
+    let fresh = (told && descriptors.is_none()).then_some(storage.descriptors.as_ptr());
+    let strings = missing.chain(ours).map(|text| text.as_ptr().cast());
+    for (text, slot) in strings.chain(fresh).zip(&mut first) {
+        *slot = text;
+        added += 1;
     }
-    let first = first.get(..count).unwrap_or(&[]);
+    let first = first.get(..added).unwrap_or(&[]);
     // SAFETY: passed on to the caller.
     let strings = unsafe { storage.strings.join(first, given, 0)? };
     let replace = |number: usize, text: &Text| {
-        // SAFETY: `join` has written `count` and then the given strings, in memory of ours.
-        unsafe { *strings.cast_mut().add(count + number) = text.as_ptr() };
+        // SAFETY: `join` has written `added` and then the given strings, in memory of ours.
+        unsafe { *strings.cast_mut().add(added + number) = text.as_ptr() };
     };
-    if let Some((number, others)) = preload.filter(|_| !preloaded) {
-        const E2BIG: Errno = Errno(7);
+    if let Some(others) = preload.filter(|_| !preloaded) {
         let separator: &[u8] = if others.is_empty() { b"" } else { b":" };
-        for part in [variables.preload, separator, others] {
-            storage.preload.push(part).ok_or(E2BIG)?;
+        let parts = [world.variables.preload, separator, others];
+        let text = &mut storage.preload;
+        text.reserve(parts.iter().map(|part| part.len()).sum())?;
+        for part in parts {
+            text.push(part).ok_or(Errno::ENOMEM)?;
         }
-        replace(number, &storage.preload);
+        // SAFETY: passed on to the caller.
+        for (number, variable) in unsafe { each(given) }.enumerate() {
+            if variable.starts_with(PRELOAD) {
+                replace(number, text);
+            }
+        }
     }
-    if let Some((number, _)) = library_path {
+    if let Some(number) = library_path {
         replace(number, &storage.library_path);
     }
     if let Some(number) = descriptors {
@@ -175,6 +144,21 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
     Ok(strings)
 }
 
+/// What `VELO_STATIC` says to a program that gets this environment.
+///
+/// # Safety
+/// As [`keep_velo`].
+pub unsafe fn static_policy<'e>(given: Strings) -> Option<&'e [u8]> {
+    // SAFETY: passed on to the caller.
+    unsafe { each(given) }.find_map(|text| text.strip_prefix(STATIC))
+}
+
+/// `NAME=` of a variable.
+fn name_of(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(|byte| *byte == b'=');
+    end.and_then(|end| text.get(..=end)).unwrap_or(text)
+}
+
 /// Whether an `LD_PRELOAD` value loads this library.
 fn names_us(world: &World, value: &[u8]) -> bool {
     value
@@ -184,22 +168,29 @@ fn names_us(world: &World, value: &[u8]) -> bool {
 
 /// Writes an `LD_LIBRARY_PATH` with the physical places of served directories;
 /// `false` if there are none.
-fn with_places(world: &'static World, value: &[u8], out: &mut Text) -> bool {
-    let mut found = false;
+fn with_places(world: &'static World, value: &[u8], out: &mut Text) -> Result<bool, Errno> {
+    const PATH_BYTES: usize = nr::PATH_MAX as usize;
+    let mut physical = [0; PATH_BYTES];
+    let served = value
+        .split(is_separator)
+        .filter(|directory| place_of(world, directory, &mut physical).is_some())
+        .count();
+    if served == 0 {
+        return Ok(false);
+    }
+    out.reserve(LIBRARY_PATH.len() + value.len() + served * PATH_BYTES)?;
     let mut write = || {
         out.push(LIBRARY_PATH)?;
         for (number, directory) in value.split(is_separator).enumerate() {
             if number != 0 {
                 out.push(b":")?;
             }
-            let mut physical = [0; nr::PATH_MAX as usize];
-            let place = place_of(world, directory, &mut physical);
-            found |= place.is_some();
-            out.push(place.unwrap_or(directory))?;
+            out.push(place_of(world, directory, &mut physical).unwrap_or(directory))?;
         }
         Some(())
     };
-    write().is_some() && found
+    write().ok_or(Errno::ENOMEM)?;
+    Ok(true)
 }
 
 /// The variable as the program had it before [`with_places`]: the loader has read it
@@ -211,6 +202,9 @@ pub fn without_places(world: &World, variable: &'static [u8]) -> Option<&'static
         return None;
     }
     let mut text = Text::new();
+    let shown = |directory: &[u8]| world.shown(directory).map_or(0, |(mount, _)| mount.len());
+    let longer = directories().map(shown).sum::<usize>();
+    text.reserve(variable.len() + longer).ok()?;
     text.push(LIBRARY_PATH)?;
     for (number, directory) in directories().enumerate() {
         if number != 0 {
@@ -220,7 +214,7 @@ pub fn without_places(world: &World, variable: &'static [u8]) -> Option<&'static
         text.push(mount)?;
         text.push(rest)?;
     }
-    arena::keep(&[text.bytes.get(..text.length)?])
+    arena::keep(&[text.as_bytes()])
 }
 
 fn is_separator(byte: &u8) -> bool {

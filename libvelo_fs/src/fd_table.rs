@@ -52,7 +52,8 @@ impl Known {
     }
 }
 
-fn encode(known: Known) -> u64 {
+/// One word for what is known; 0: nothing.
+pub fn encode(known: Known) -> u64 {
     let (kind, mount, rest) = match known {
         Known::Unknown => return 0,
         Known::Foreign => (FOREIGN, 0, 0),
@@ -70,7 +71,12 @@ fn slot(descriptor: c_int) -> Option<&'static AtomicU64> {
 /// What the table says.
 #[inline]
 pub fn get(descriptor: c_int) -> Known {
-    let value = slot(descriptor).map_or(0, |slot| slot.load(Relaxed));
+    decode(slot(descriptor).map_or(0, |slot| slot.load(Relaxed)))
+}
+
+/// The opposite of [`encode`].
+#[inline]
+pub fn decode(value: u64) -> Known {
     let (mount, rest) = ((value >> 32) as u16, value as u32);
     match value >> KIND_SHIFT {
         FOREIGN => Known::Foreign,

@@ -6,9 +6,9 @@
 //! believes an item only if the descriptor has the content; so a list that is out of
 //! date, or of other manifests, does no harm.
 
-use crate::environment::Text;
 use crate::fd_table::{self, Known};
 use crate::message::decimal;
+use crate::strings::Text;
 use crate::world::{Entry, World};
 use crate::{served, sys};
 use core::ffi::c_int;

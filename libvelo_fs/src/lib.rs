@@ -33,11 +33,15 @@ mod object_names;
 mod program;
 mod served;
 mod shown_text;
+mod spawn_actions;
 mod start;
+mod started;
 mod stats;
 mod store_place;
+mod strings;
 mod symbol;
 mod sys;
+mod unserved;
 mod vfork;
 mod world;
 

@@ -114,6 +114,32 @@ pub unsafe fn locate<'s>(
     locate_bytes(world, dirfd, path, options, scratch)
 }
 
+/// Where a relative path starts.
+#[derive(Clone, Copy)]
+pub enum From {
+    /// In a directory of this process, or `AT_FDCWD`.
+    Directory(c_int),
+    /// In a directory that this process need not have open.
+    Known(Known),
+}
+
+/// As [`locate`], from any start.
+///
+/// # Safety
+/// As [`locate`].
+pub unsafe fn locate_from<'s>(
+    from: From,
+    path: *const c_char,
+    options: Options,
+    scratch: &'s mut PathBuffer,
+) -> Where<'s> {
+    // SAFETY: passed on to the caller.
+    let Some((world, path)) = world::get().zip(unsafe { bytes(path) }) else {
+        return Where::Kernel;
+    };
+    locate_as(world, from, path, options, &User::effective(), scratch)
+}
+
 /// As [`locate`], for the rights of the real user, as access(2) wants it.
 ///
 /// # Safety
@@ -131,7 +157,8 @@ pub unsafe fn locate_for_real_user<'s>(
     let Some(path) = (unsafe { bytes(path) }) else {
         return Where::Kernel;
     };
-    locate_as(world, dirfd, path, options, &User::real(), scratch)
+    let from = From::Directory(dirfd);
+    locate_as(world, from, path, options, &User::real(), scratch)
 }
 
 /// As [`locate`], for bytes.
@@ -143,13 +170,14 @@ pub fn locate_bytes<'s>(
     options: Options,
     scratch: &'s mut PathBuffer,
 ) -> Where<'s> {
-    locate_as(world, dirfd, path, options, &User::effective(), scratch)
+    let from = From::Directory(dirfd);
+    locate_as(world, from, path, options, &User::effective(), scratch)
 }
 
 #[inline]
 fn locate_as<'s>(
     world: &'static World,
-    dirfd: c_int,
+    from: From,
     path: &'s [u8],
     options: Options,
     user: &User,
@@ -165,7 +193,10 @@ fn locate_as<'s>(
             None => None,
         },
         [] => None,
-        _ => magic_link::follow_from(world, dirfd, path),
+        _ => match from {
+            From::Directory(dirfd) => magic_link::follow_from(world, dirfd, path),
+            From::Known(_) => None,
+        },
     };
     let led = led.map(|(led, rest)| (led, trim_slashes(rest)));
     let slash = path.last() == Some(&b'/');
@@ -180,7 +211,7 @@ fn locate_as<'s>(
         Some((Led::Directory(directory), rest)) if !rest.is_empty() => (Base::Dir(directory), rest),
         _ if path.starts_with(b"/") => (Base::Cwd(b"/"), path),
         _ if path.is_empty() && !options.allow_empty => return Where::Kernel,
-        _ => match base_of(world, dirfd, path) {
+        _ => match base_of(world, from, path) {
             Some(base) => (base, path),
             None => return Where::Kernel,
         },
@@ -242,19 +273,23 @@ fn answer<'s>(world: &'static World, resolution: Result<Resolution<'s>, Errno>) 
 
 /// Where a relative path starts, or `None` if nothing served can be reached from there.
 #[inline]
-fn base_of(world: &'static World, dirfd: c_int, path: &[u8]) -> Option<Base<'static>> {
-    if dirfd == nr::AT_FDCWD {
-        return match cwd::get(world)? {
-            Cwd::Served(entry) => Some(entry_base(entry)),
-            Cwd::Ancestor(directory) => Some(Base::Cwd(directory)),
-            // Only `..` leads from here into a mount.
-            Cwd::Elsewhere(directory) => path
-                .starts_with(b"..")
-                .then_some(Base::Cwd(directory))
-                .or_else(|| contains_parent(path).then_some(Base::Cwd(directory))),
-        };
-    }
-    match fd_table::directory(world, dirfd) {
+fn base_of(world: &'static World, from: From, path: &[u8]) -> Option<Base<'static>> {
+    let known = match from {
+        From::Directory(nr::AT_FDCWD) => {
+            return match cwd::get(world)? {
+                Cwd::Served(entry) => Some(entry_base(entry)),
+                Cwd::Ancestor(directory) => Some(Base::Cwd(directory)),
+                // Only `..` leads from here into a mount.
+                Cwd::Elsewhere(directory) => path
+                    .starts_with(b"..")
+                    .then_some(Base::Cwd(directory))
+                    .or_else(|| contains_parent(path).then_some(Base::Cwd(directory))),
+            };
+        }
+        From::Directory(dirfd) => fd_table::directory(world, dirfd),
+        From::Known(known) => known,
+    };
+    match known {
         Known::Served(entry) => Some(entry_base(entry)),
         Known::Ancestor { mount, bytes } => world
             .mount(mount)?

@@ -8,6 +8,7 @@
 
 use crate::cwd::{self, Cwd};
 use crate::fd_table::{self, Known};
+use crate::started::{entry_of_program, program_of_loader};
 use crate::world::{Entry, World};
 use crate::{locate, sys};
 use core::ffi::c_int;
@@ -57,7 +58,8 @@ pub fn follow<'p>(world: &'static World, path: &'p [u8]) -> Option<(Led, &'p [u8
         // A new root ends all serving, so it is the machine's.
         Name::Root if link.own => Led::Directory(b"/"),
         Name::Root => return None,
-        _ => Led::Entry(ask(world, link.path)?),
+        Name::Exe if link.own => Led::Entry(ask(world, link.path, true)?),
+        _ => Led::Entry(ask(world, link.path, false)?),
     };
     Some((led, link.rest))
 }
@@ -73,6 +75,11 @@ pub fn own_descriptor(path: &[u8]) -> Option<c_int> {
         } => Some(number),
         _ => None,
     }
+}
+
+/// Whether an absolute path is the link to this process's program.
+pub fn is_own_exe(path: &[u8]) -> bool {
+    parse(path).is_some_and(|link| link.own && matches!(link.name, Name::Exe) && link.rest == b"")
 }
 
 /// As [`follow`], for a relative path from a directory of `/proc`.
@@ -178,8 +185,9 @@ fn parse(path: &[u8]) -> Option<Link<'_>> {
     })
 }
 
-/// The entry that the kernel's text of a link stands for.
-fn ask(world: &'static World, link: &[u8]) -> Option<Entry> {
+/// The entry that the kernel's text of a link stands for; `own_exe`: which leads to the
+/// program of this process, or to its loader.
+fn ask(world: &'static World, link: &[u8], own_exe: bool) -> Option<Entry> {
     let mut path = [0; 128];
     path.get_mut(..link.len())
         .filter(|slot| slot.len() < 128)?
@@ -187,7 +195,15 @@ fn ask(world: &'static World, link: &[u8]) -> Option<Entry> {
     let mut buffer = [0; nr::PATH_MAX as usize];
     let path = path.as_ptr().cast();
     let bytes = sys::readlinkat(nr::AT_FDCWD, path, &mut buffer).ok()?;
-    let entry = fd_table::by_content(world, buffer.get(..bytes)?)?;
+    let text = buffer.get(..bytes)?;
+    let entry = fd_table::by_content(world, text)?;
+    let mut line = [0; 2 * nr::PATH_MAX as usize];
+    if let Some(program) = own_exe
+        .then(|| program_of_loader(text, &mut line))
+        .flatten()
+    {
+        return entry_of_program(world, program);
+    }
     let mut status = MaybeUninit::<sys::Stat>::uninit();
     // Who may read the link need not be allowed to follow it.
     // SAFETY: the kernel checks the path; the buffer is ours.

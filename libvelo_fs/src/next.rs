@@ -112,8 +112,16 @@ next_functions! {
     fexecve(c_int, Strings, Strings) -> c_int;
     posix_spawn(*mut c_int, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int;
     posix_spawnp(*mut c_int, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int;
+    pidfd_spawn(*mut c_int, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int;
+    pidfd_spawnp(*mut c_int, *const c_char, *const c_void, *const c_void, Strings, Strings) -> c_int;
+    posix_spawn_file_actions_init(*mut c_void) -> c_int;
+    posix_spawn_file_actions_adddup2(*mut c_void, c_int, c_int) -> c_int;
+    posix_spawn_file_actions_addfchdir_np(*mut c_void, c_int) -> c_int;
     posix_spawn_file_actions_addopen(*mut c_void, c_int, *const c_char, c_int, c_uint) -> c_int;
     posix_spawn_file_actions_addchdir_np(*mut c_void, *const c_char) -> c_int;
+    clone(*const c_void, *mut c_void, c_int, *mut c_void, *mut c_void, usize, *mut c_void) -> c_int;
+    system(*const c_char) -> c_int;
+    popen(*const c_char, *const c_char) -> *mut c_void;
     dlopen(*const c_char, c_int) -> *mut c_void;
     dlmopen(c_long, *const c_char, c_int) -> *mut c_void;
     dladdr(*const c_void, *mut c_void) -> c_int;

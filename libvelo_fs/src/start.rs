@@ -11,6 +11,7 @@ use crate::symbol::{is_glibc, weak_address};
 use crate::world::{self, Place, Variables, World};
 use crate::{
     arena, cwd, environment, inherited_fds, link_map, load, shown_text, stats, store_place, sys,
+    unserved,
 };
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int};
@@ -85,8 +86,11 @@ struct Settings {
     view_root: Option<&'static [u8]>,
     /// What the process inherits, see [`inherited_fds`].
     descriptors: &'static [u8],
+    statics: Option<&'static [u8]>,
     passthrough: bool,
     stats: bool,
+    /// `VELO_STATIC`, `VELO_STATS` and `VELO_ON_ERROR` as they were given.
+    given: [Option<&'static [u8]>; 3],
 }
 
 unsafe fn start(environment: Strings) {
@@ -125,6 +129,12 @@ unsafe fn read_settings(environment: Strings) -> Settings {
         while let Some(text) = at.as_ref().filter(|text| !text.is_null()) {
             let text: &'static [u8] = CStr::from_ptr(*text).to_bytes();
             if let Some(variable) = text.strip_prefix(b"VELO_") {
+                let prefixes: [&[u8]; 3] = [b"STATIC=", b"STATS=", b"ON_ERROR="];
+                for (slot, prefix) in settings.given.iter_mut().zip(prefixes) {
+                    if variable.starts_with(prefix) {
+                        *slot = Some(text);
+                    }
+                }
                 if let Some(value) = variable.strip_prefix(b"MANIFEST=") {
                     settings.manifests = Some(value).filter(|value| !value.is_empty());
                 } else if let Some(value) = variable.strip_prefix(b"ROOT=") {
@@ -133,6 +143,8 @@ unsafe fn read_settings(environment: Strings) -> Settings {
                     settings.view_root = Some(value).filter(|value| !value.is_empty());
                 } else if let Some(value) = text.strip_prefix(inherited_fds::VARIABLE) {
                     settings.descriptors = value;
+                } else if let Some(value) = variable.strip_prefix(b"STATIC=") {
+                    settings.statics = Some(value).filter(|value| !value.is_empty());
                 } else if variable == b"ON_ERROR=passthrough" {
                     settings.passthrough = true;
                 } else if let Some(value) = variable.strip_prefix(b"STATS=") {
@@ -182,6 +194,12 @@ unsafe fn set_variables(environment: Strings, world: &World) {
 }
 
 fn build(settings: &Settings) -> Result<Option<World>, Refused> {
+    if let Some(value) = settings.statics
+        && unserved::Policy::parse(value).is_none()
+    {
+        let line = Line::new().text(b"expected `allow` or `refuse` in VELO_STATIC, found `");
+        return Err(refuse(line.text(value).text(b"`; correct or unset it")));
+    }
     let store = store_place::root(settings.root)?;
     let mut current = [0; PATH_BYTES];
     let manifests = match settings.manifests {
@@ -252,12 +270,16 @@ fn build(settings: &Settings) -> Result<Option<World>, Refused> {
         )
     })?;
     let library = keep(&[link_map::own_path().map_or(b"".as_slice(), CStr::to_bytes)])?;
+    // Copies, because programs write over the strings that they were started with.
+    let copy = |text: Option<&[u8]>| text.map(|text| keep(&[text])).transpose();
+    let [statics, stats, on_error] = settings.given;
+    let view_root = view_root
+        .map(|root| keep(&[b"VELO_VIEW_ROOT=", root]))
+        .transpose()?;
     let variables = Variables {
         manifest: keep(&[b"VELO_MANIFEST=", manifests])?,
         root: keep(&[b"VELO_ROOT=", store])?,
-        view_root: view_root
-            .map(|root| keep(&[b"VELO_VIEW_ROOT=", root]))
-            .transpose()?,
+        given: [view_root, copy(statics)?, copy(stats)?, copy(on_error)?],
         preload: keep(&[b"LD_PRELOAD=", library])?,
     };
     Ok(Some(World {

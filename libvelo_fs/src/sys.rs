@@ -243,7 +243,7 @@ pub fn map_file(descriptor: c_int, bytes: usize) -> Result<&'static [u8], Errno>
     Ok(unsafe { core::slice::from_raw_parts(address as *const u8, bytes) })
 }
 
-/// mmap(2) of zeroed private memory that is never given back.
+/// mmap(2) of zeroed private memory.
 pub fn map_memory(bytes: usize) -> Result<*mut u8, Errno> {
     let protection = (nr::PROT_READ | nr::PROT_WRITE) as usize;
     let flags = (nr::MAP_PRIVATE | nr::MAP_ANONYMOUS) as usize;
@@ -362,6 +362,13 @@ pub fn ids(real: bool) -> (u32, u32) {
 pub fn process_id() -> u32 {
     // SAFETY: no arguments.
     unsafe { call(nr::__NR_getpid, 0, 0, 0, 0) as u32 }
+}
+
+/// pidfd_open(2).
+pub fn pidfd_open(process: c_int) -> Result<c_int, Errno> {
+    // SAFETY: no pointers.
+    let answer = unsafe { call(nr::__NR_pidfd_open, process as usize, 0, 0, 0) };
+    result(answer).map(|descriptor| descriptor as c_int)
 }
 
 /// fcntl(2) `F_GETFL`.

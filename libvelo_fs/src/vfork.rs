@@ -5,7 +5,10 @@
 //! The child shares the parent thread's thread pointer, so the thread pointer of
 //! a thread inside `vfork` tells both.
 
+use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use linux_raw_sys::general as nr;
+use velo_core::errno::Errno;
 
 const SLOTS: usize = 64;
 static ACTIVE: AtomicUsize = AtomicUsize::new(0);
@@ -25,7 +28,10 @@ fn is_marked() -> bool {
 
 /// Marks the calling thread: called in the child, right after it was made.
 pub extern "C" fn enter() {
-    let own = thread_pointer();
+    mark(thread_pointer());
+}
+
+fn mark(own: usize) {
     for slot in &THREADS {
         if slot.compare_exchange(0, own, Relaxed, Relaxed).is_ok() {
             ACTIVE.fetch_add(1, Relaxed);
@@ -36,7 +42,10 @@ pub extern "C" fn enter() {
 
 /// Unmarks the calling thread: called in the parent, once the child is gone.
 pub extern "C" fn leave() {
-    let own = thread_pointer();
+    unmark(thread_pointer());
+}
+
+fn unmark(own: usize) {
     for slot in &THREADS {
         if slot.compare_exchange(own, 0, Relaxed, Relaxed).is_ok() {
             ACTIVE.fetch_sub(1, Relaxed);
@@ -57,7 +66,7 @@ fn thread_pointer() -> usize {
 /// return address waits in a register that the system call leaves alone.
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
-pub unsafe extern "C" fn vfork() -> core::ffi::c_int {
+pub unsafe extern "C" fn vfork() -> c_int {
     core::arch::naked_asm!(
         // The kernel keeps rdi, rsi, rdx; the child may overwrite the stack slot
         // of the return address, so it is taken off the stack meanwhile.
@@ -94,6 +103,82 @@ pub unsafe extern "C" fn vfork() -> core::ffi::c_int {
     )
 }
 
-extern "C" fn failed(number: core::ffi::c_int) -> core::ffi::c_int {
-    crate::errno::fail(velo_core::errno::Errno(number))
+/// The same function by its other name.
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+pub unsafe extern "C" fn __vfork() -> c_int {
+    core::arch::naked_asm!("jmp {vfork}", vfork = sym vfork)
+}
+
+extern "C" fn failed(number: c_int) -> c_int {
+    crate::errno::fail(Errno(number))
+}
+
+/// clone(2) as the C library has it. A child that shares the memory and is waited for
+/// is one of `vfork` in all but name; every other has a copy of all that is known, or
+/// shares what it is about as well.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clone(
+    function: *const c_void,
+    stack: *mut c_void,
+    flags: c_int,
+    argument: *mut c_void,
+    parent: *mut c_void,
+    thread_pointer: usize,
+    child: *mut c_void,
+) -> c_int {
+    let Some(real) = crate::next::clone() else {
+        return failed(Errno::ENOSYS.0);
+    };
+    let has = |bits: u32| flags as u32 & bits == bits;
+    let marked = has(nr::CLONE_VM | nr::CLONE_VFORK) && !has(nr::CLONE_FILES | nr::CLONE_FS);
+    let own = if has(nr::CLONE_SETTLS) {
+        thread_pointer
+    } else {
+        self::thread_pointer()
+    };
+    if marked {
+        mark(own);
+    }
+    // SAFETY: the caller's arguments. What it did not pass is not used (clone(2)).
+    let answer = unsafe {
+        real(
+            function,
+            stack,
+            flags,
+            argument,
+            parent,
+            thread_pointer,
+            child,
+        )
+    };
+    if marked {
+        unmark(own);
+    }
+    answer
+}
+
+/// The same function by its other name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __clone(
+    function: *const c_void,
+    stack: *mut c_void,
+    flags: c_int,
+    argument: *mut c_void,
+    parent: *mut c_void,
+    thread_pointer: usize,
+    child: *mut c_void,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        clone(
+            function,
+            stack,
+            flags,
+            argument,
+            parent,
+            thread_pointer,
+            child,
+        )
+    }
 }

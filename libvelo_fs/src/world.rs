@@ -46,16 +46,27 @@ pub struct World {
     pub variables: Variables,
 }
 
+/// How many variables of its own Velo keeps.
+pub const KEPT: usize = 6;
+
 /// `NAME=value` strings, each with a NUL behind it.
 pub struct Variables {
     /// `VELO_MANIFEST`.
     pub manifest: &'static [u8],
     /// `VELO_ROOT`.
     pub root: &'static [u8],
-    /// `VELO_VIEW_ROOT`, if it was given.
-    pub view_root: Option<&'static [u8]>,
+    /// `VELO_VIEW_ROOT`, `VELO_STATIC`, `VELO_STATS` and `VELO_ON_ERROR`, those that were given.
+    pub given: [Option<&'static [u8]>; KEPT - 2],
     /// `LD_PRELOAD` with this library alone.
     pub preload: &'static [u8],
+}
+
+impl Variables {
+    /// Velo's own, as far as there are any.
+    pub fn kept(&self) -> [Option<&'static [u8]>; KEPT] {
+        let [a, b, c, d] = self.given;
+        [Some(self.manifest), Some(self.root), a, b, c, d]
+    }
 }
 
 struct Slot(UnsafeCell<Option<World>>);

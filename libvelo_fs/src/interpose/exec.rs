@@ -5,10 +5,12 @@
 
 use crate::environment::{self, keep_velo};
 use crate::fd_table;
-use crate::locate::{Where, bytes, locate};
+use crate::locate::{From, Where, bytes, locate};
 use crate::next::Strings;
-use crate::program::{self, Program, StringArray, find, find_again, has_slash};
+use crate::program::{self, Program, Request, find, find_to_check, has_slash};
+use crate::served::KernelPath;
 use crate::stats::{Family, Outcome, count};
+use crate::strings::StringArray;
 use crate::{errno, next, served, sys, world};
 use core::ffi::{c_char, c_int};
 use linux_raw_sys::general as nr;
@@ -16,28 +18,88 @@ use velo_core::errno::Errno;
 use velo_core::resolve::{Options, PathBuffer};
 
 const ENOEXEC: Errno = Errno(8);
+/// Whether it could be executed, without doing so (Linux 6.14).
+const AT_EXECVE_CHECK: u32 = 0x10000;
 
-/// Executes `program`; returns only with an error.
-unsafe fn start(program: &Program, path: *const c_char, argv: Strings, envp: Strings) -> c_int {
-    let (path, argv) = match program {
-        Program::AsGiven => (path, argv),
-        Program::At(physical) => (physical.as_ptr(), argv),
-        Program::Interpreter(physical, arguments) => (physical.as_ptr(), *arguments),
-    };
-    // SAFETY: the caller's arrays, or ours of the same form.
+/// What there is to execute, or with `AT_EXECVE_CHECK` to check.
+unsafe fn found(
+    request: &Request,
+    check: c_int,
+    storage: &mut program::Storage,
+) -> Result<Program, Errno> {
+    // SAFETY: the caller's arguments.
     unsafe {
-        match next::execve() {
-            Some(real) => real(path, argv, envp),
-            None => errno::from_kernel(sys::execve(path, argv, envp)),
+        if check == 0 {
+            find(request, storage)
+        } else {
+            find_to_check(request, storage)
         }
     }
 }
 
-/// execve(2) relative to a directory.
-unsafe fn exec_at(dirfd: c_int, path: *const c_char, argv: Strings, envp: Strings) -> c_int {
-    if world::get().is_none() {
+/// Executes what was found; `pass` with the environment where it is the caller's own
+/// path and arguments. Returns only with an error, or with what only `flags` ask for.
+unsafe fn start(
+    found: Result<Program, Errno>,
+    flags: c_int,
+    envp: Strings,
+    pass: impl FnOnce(Strings) -> c_int,
+) -> c_int {
+    match found {
+        Ok(Program::AsGiven) => {
+            count(Family::Exec, Outcome::PassedOutside);
+            pass(envp)
+        }
+        Ok(Program::At(path, argv)) => {
+            count(Family::Exec, Outcome::Served);
+            // SAFETY: the caller's arrays, or ours of the same form.
+            unsafe {
+                match next::execve() {
+                    Some(real) if flags == 0 => real(path, argv, envp),
+                    _ => raw(nr::AT_FDCWD, path, argv, envp, flags),
+                }
+            }
+        }
+        Err(error) => {
+            count(Family::Exec, Outcome::Failed);
+            errno::fail(error)
+        }
+    }
+}
+
+/// execveat(2) by the kernel.
+unsafe fn raw(
+    dirfd: c_int,
+    path: *const c_char,
+    argv: Strings,
+    envp: Strings,
+    flags: c_int,
+) -> c_int {
+    let arguments = [
+        dirfd as isize as usize,
+        path as usize,
+        argv as usize,
+        envp as usize,
+        flags as usize,
+        0,
+    ];
+    // SAFETY: the kernel checks its pointers.
+    errno::from_kernel(unsafe { sys::syscall6(nr::__NR_execveat as usize, arguments) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execve(path: *const c_char, argv: Strings, envp: Strings) -> c_int {
+    let pass = |envp: Strings| {
         // SAFETY: the caller's arguments.
-        return unsafe { start(&Program::AsGiven, path, argv, envp) };
+        unsafe {
+            match next::execve() {
+                Some(real) => real(path, argv, envp),
+                None => errno::from_kernel(sys::execve(path, argv, envp)),
+            }
+        }
+    };
+    if world::get().is_none() {
+        return pass(envp);
     }
     let mut storage = program::Storage::new();
     let mut environment = environment::Storage::new();
@@ -47,38 +109,9 @@ unsafe fn exec_at(dirfd: c_int, path: *const c_char, argv: Strings, envp: String
             Ok(envp) => envp,
             Err(error) => return errno::fail(error),
         };
-        match find(dirfd, path, argv, &mut storage) {
-            Ok(Program::AsGiven) => {
-                count(Family::Exec, Outcome::PassedOutside);
-                let answer = start(&Program::AsGiven, path, argv, envp);
-                if errno::last() != Errno::ENOENT {
-                    return answer;
-                }
-                match find_again(path, argv, &mut storage) {
-                    Some(Ok(program)) => {
-                        count(Family::Exec, Outcome::ServedSecondLook);
-                        start(&program, path, argv, envp)
-                    }
-                    Some(Err(error)) => errno::fail(error),
-                    None => errno::fail(Errno::ENOENT),
-                }
-            }
-            Ok(program) => {
-                count(Family::Exec, Outcome::Served);
-                start(&program, path, argv, envp)
-            }
-            Err(error) => {
-                count(Family::Exec, Outcome::Failed);
-                errno::fail(error)
-            }
-        }
+        let request = Request::new(From::Directory(nr::AT_FDCWD), path, argv, envp);
+        start(find(&request, &mut storage), 0, envp, pass)
     }
-}
-
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn execve(path: *const c_char, argv: Strings, envp: Strings) -> c_int {
-    // SAFETY: see the module above.
-    unsafe { exec_at(nr::AT_FDCWD, path, argv, envp) }
 }
 
 #[unsafe(no_mangle)]
@@ -87,42 +120,60 @@ pub unsafe extern "C" fn execv(path: *const c_char, argv: Strings) -> c_int {
     unsafe { execve(path, argv, environment::current()) }
 }
 
-/// execve(2) of a descriptor.
+/// `/dev/fd/N`, or a path below it: what an interpreter is told of a script that was
+/// executed by descriptor (execveat(2)).
+unsafe fn name_below(descriptor: c_int, path: &[u8]) -> Result<KernelPath, Errno> {
+    let mut text = [0; 20];
+    let digits = crate::message::decimal(descriptor.unsigned_abs().into(), &mut text);
+    let slash: &[u8] = if path.is_empty() { b"" } else { b"/" };
+    let mut name = [0; nr::PATH_MAX as usize];
+    let mut end = 0;
+    for part in [b"/dev/fd/", digits, slash, path] {
+        let slot = name.get_mut(end..end + part.len());
+        slot.ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(part);
+        end += part.len();
+    }
+    KernelPath::new(name.get(..end).unwrap_or(b""))
+}
+
+/// Executes an open file.
 unsafe fn exec_descriptor(
     descriptor: c_int,
     argv: Strings,
     envp: Strings,
+    flags: c_int,
     pass: impl FnOnce(Strings) -> c_int,
 ) -> c_int {
-    let mut environment = environment::Storage::new();
-    // SAFETY: the caller's arrays.
-    let envp = match unsafe { keep_velo(envp, &mut environment) } {
-        Ok(envp) => envp,
-        Err(error) => return errno::fail(error),
-    };
-    let Some((world, entry)) =
-        world::get().and_then(|world| Some((world, fd_table::served(descriptor)?)))
-    else {
+    let Some(world) = world::get() else {
         return pass(envp);
     };
-    // An interpreter is told this path of its script (execveat(2)).
-    let mut path = *b"/dev/fd/\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-    let mut text = [0; 20];
-    let digits = crate::message::decimal(descriptor.unsigned_abs().into(), &mut text);
-    if let Some(slot) = path.get_mut(8..8 + digits.len()) {
-        slot.copy_from_slice(digits);
-    }
     let mut storage = program::Storage::new();
-    // SAFETY: our own C string and the caller's arrays.
+    let mut environment = environment::Storage::new();
+    // SAFETY: the caller's arrays; a C string of ours.
     unsafe {
-        match program::of_entry(world, entry, path.as_ptr().cast(), argv, &mut storage) {
-            // The interpreter could not open a script that is closed by then.
-            Ok(Program::Interpreter(..)) if sys::is_close_on_exec(descriptor) => {
-                errno::fail(Errno::ENOENT)
-            }
-            Ok(program) => start(&program, path.as_ptr().cast(), argv, envp),
-            Err(error) => errno::fail(error),
-        }
+        let (envp, name) = match (
+            keep_velo(envp, &mut environment),
+            name_below(descriptor, b""),
+        ) {
+            (Ok(envp), Ok(name)) => (envp, name),
+            (Err(error), _) | (_, Err(error)) => return errno::fail(error),
+        };
+        let request = Request {
+            unreadable: sys::is_close_on_exec(descriptor),
+            ..Request::new(From::Directory(nr::AT_FDCWD), name.as_ptr(), argv, envp)
+        };
+        let found = match fd_table::served(descriptor) {
+            Some(entry) if flags == 0 => program::of_entry(world, entry, &request, &mut storage),
+            // `/dev/fd/N` leads to the entry as well.
+            Some(_) => found(&request, flags, &mut storage),
+            None => found(&request, flags, &mut storage),
+        };
+        // A descriptor that only has its number in `/dev/fd` is the kernel's to refuse.
+        let found = match found {
+            Err(Errno::ENOENT) if !request.unreadable => Ok(Program::AsGiven),
+            found => found,
+        };
+        start(found, flags, envp, pass)
     }
 }
 
@@ -130,7 +181,7 @@ unsafe fn exec_descriptor(
 pub unsafe extern "C" fn fexecve(descriptor: c_int, argv: Strings, envp: Strings) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        exec_descriptor(descriptor, argv, envp, |envp| {
+        exec_descriptor(descriptor, argv, envp, 0, |envp| {
             next::fexecve().map_or_else(
                 || errno::fail(Errno::ENOSYS),
                 |real| real(descriptor, argv, envp),
@@ -147,34 +198,42 @@ pub unsafe extern "C" fn execveat(
     envp: Strings,
     flags: c_int,
 ) -> c_int {
-    let raw = |path: *const c_char, envp: Strings| {
-        let arguments = [
-            dirfd as isize as usize,
-            path as usize,
-            argv as usize,
-            envp as usize,
-            flags as usize,
-            0,
-        ];
-        // SAFETY: the kernel checks its pointers.
-        errno::from_kernel(unsafe { sys::syscall6(nr::__NR_execveat as usize, arguments) })
-    };
+    let has = |bit: u32| flags as u32 & bit != 0;
+    let check = (flags as u32 & AT_EXECVE_CHECK) as c_int;
+    if has(!(nr::AT_EMPTY_PATH | nr::AT_SYMLINK_NOFOLLOW | AT_EXECVE_CHECK)) {
+        return errno::fail(Errno::EINVAL);
+    }
     // SAFETY: see the module above.
     unsafe {
-        if flags as u32 & nr::AT_EMPTY_PATH != 0 && bytes(path).is_some_and(<[u8]>::is_empty) {
-            return exec_descriptor(dirfd, argv, envp, |envp| raw(path, envp));
+        let pass = |envp: Strings| raw(dirfd, path, argv, envp, flags);
+        let text = bytes(path);
+        if has(nr::AT_EMPTY_PATH) && text.is_some_and(<[u8]>::is_empty) && dirfd != nr::AT_FDCWD {
+            return exec_descriptor(dirfd, argv, envp, check, pass);
         }
-        if flags as u32 & nr::AT_SYMLINK_NOFOLLOW != 0 && is_served_symlink(dirfd, path) {
+        if has(nr::AT_SYMLINK_NOFOLLOW) && is_served_symlink(dirfd, path) {
             return errno::fail(Errno::ELOOP);
         }
         let mut storage = program::Storage::new();
-        match find(dirfd, path, argv, &mut storage) {
-            Ok(Program::AsGiven) => {
-                let mut environment = environment::Storage::new();
-                keep_velo(envp, &mut environment).map_or_else(errno::fail, |envp| raw(path, envp))
-            }
-            _ => exec_at(dirfd, path, argv, envp),
-        }
+        let mut environment = environment::Storage::new();
+        let envp = match keep_velo(envp, &mut environment) {
+            Ok(envp) => envp,
+            Err(error) => return errno::fail(error),
+        };
+        let request = Request::new(From::Directory(dirfd), path, argv, envp);
+        let relative = text.filter(|text| !text.starts_with(b"/") && dirfd != nr::AT_FDCWD);
+        let name = match relative.map(|text| name_below(dirfd, text)).transpose() {
+            Ok(name) => name,
+            Err(error) => return errno::fail(error),
+        };
+        let request = match &name {
+            Some(name) => Request {
+                name: name.as_ptr(),
+                unreadable: sys::is_close_on_exec(dirfd),
+                ..request
+            },
+            None => request,
+        };
+        start(found(&request, check, &mut storage), check, envp, pass)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::fd_table;
 use crate::heap::malloc;
 use crate::locate::{Where, is_bad, locate};
 use crate::served::vnode;
+use crate::started::{entry_of_program, program_of_loader};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
 use crate::{errno, magic_link, next, shown_text, sys, world};
@@ -109,7 +110,18 @@ unsafe fn virtual_target(
     let text = unsafe { crate::locate::bytes(path) }?;
     let mut physical = [0; PATH_BYTES];
     let length = sys::readlinkat(dirfd, path, &mut physical).ok()?;
-    let entry = entry_of_physical(world, dirfd, text, physical.get(..length)?)?;
+    let physical = physical.get(..length)?;
+    let mut entry = entry_of_physical(world, dirfd, text, physical)?;
+    let (mut path, mut line) = ([0; PATH_BYTES], [0; 2 * PATH_BYTES]);
+    if magic_link::absolute(dirfd, text, &mut path).is_some_and(magic_link::is_own_exe)
+        && let Some(program) = program_of_loader(physical, &mut line)
+    {
+        entry = match entry_of_program(world, program) {
+            Some(entry) => entry,
+            // SAFETY: the caller's buffer.
+            None => return unsafe { copy_out(program, buffer, size) }.ok(),
+        };
+    }
     let mut shown = [0; PATH_BYTES];
     let length = world.virtual_path(entry, &mut shown)?;
     // SAFETY: the caller's buffer.

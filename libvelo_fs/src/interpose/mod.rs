@@ -28,6 +28,7 @@ mod mount;
 mod mount_tree;
 mod open;
 mod scandir;
+mod shell;
 mod socket;
 mod spawn;
 mod stat;
@@ -307,7 +308,6 @@ unsafe fn ancestor(dirfd: c_int, path: *const c_char) -> Option<Known> {
     let world = crate::world::get()?;
     // SAFETY: passed on to the caller.
     let path = unsafe { locate::bytes(path) }?;
-    let mut buffer = [0; nr::PATH_MAX as usize];
     let base: &[u8] = match (path, dirfd) {
         ([b'/', ..], _) => b"",
         (_, nr::AT_FDCWD) => match crate::cwd::get(world)? {
@@ -319,6 +319,13 @@ unsafe fn ancestor(dirfd: c_int, path: *const c_char) -> Option<Known> {
             _ => return None,
         },
     };
+    ancestor_below(base, path)
+}
+
+/// The plain directory that a `path` without `..` leads to from `base`, if it is above a mount.
+fn ancestor_below(base: &[u8], path: &[u8]) -> Option<Known> {
+    let world = crate::world::get()?;
+    let mut buffer = [0; nr::PATH_MAX as usize];
     let base = base.strip_suffix(b"/").unwrap_or(base);
     let mut end = base.len();
     buffer.get_mut(..end)?.copy_from_slice(base);
