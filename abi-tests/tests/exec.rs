@@ -17,11 +17,6 @@ fn programs(base: &Path, at: &Path, compiler: &str) {
         .file("dir/same-a", "same\n");
     tree.copy("bin/tool", &compile::with(compiler, "show", &[]), 0o755)
         .link("bin/tool-link", "tool");
-    tree.copy(
-        "bin/static",
-        &compile::with(compiler, "show", &["-static"]),
-        0o755,
-    );
     let script = |name: &str, content: &str| {
         tree.file(format!("bin/{name}"), content)
             .mode(format!("bin/{name}"), 0o755);
@@ -40,6 +35,7 @@ fn programs(base: &Path, at: &Path, compiler: &str) {
         &format!("#! {} -x 'two words' \nignored\n", seen("bin/tool")),
     );
     script("nested", &format!("#!{}\nignored\n", seen("bin/by-served")));
+    script("count", "#!/bin/sh\necho $# ${#1}\n");
     script("no-shebang", "echo no shebang \"$0\" \"$1\"\n");
     script("empty", "");
     script("garbage", "\x7fELF and then nothing of the kind\0\0\0");
@@ -51,6 +47,16 @@ fn programs(base: &Path, at: &Path, compiler: &str) {
         "shebang-long",
         &format!("#!/{}bin/sh\necho long\n", "./".repeat(200)),
     );
+    script("shebang-end", "#!/bin/echo -n  ");
+    script("shebang-nul", "#!/bin/echo a\0b\nc");
+    script("deep-1", &format!("#!{} -1\n", seen("bin/tool")));
+    script("lost-1", &format!("#!{}\n", seen("bin/missing")));
+    for depth in 2..=7 {
+        for kind in ["deep", "lost"] {
+            let below = seen(&format!("bin/{kind}-{}", depth - 1));
+            script(&format!("{kind}-{depth}"), &format!("#!{below}\n"));
+        }
+    }
     script("shebang-bare", "#!\n");
     script("shebang-only", "#!/bin/sh");
     tree.file("bin/not-executable", "#!/bin/sh\necho never\n")
@@ -110,6 +116,29 @@ fn programs(base: &Path, at: &Path, compiler: &str) {
         "lib/needs-symbol.so",
         &[&shared[..], &["-DLONELY"]].concat(),
     );
+    let loader = std::fs::canonicalize(match compiler {
+        "musl-gcc" => "/lib/ld-musl-x86_64.so.1",
+        _ => "/lib64/ld-linux-x86-64.so.2",
+    });
+    tree.copy(
+        "lib/loader.so",
+        &loader.expect("the compiler's loader"),
+        0o755,
+    );
+    for (name, loader) in [
+        ("bin/own-loader", "lib/loader.so"),
+        ("bin/no-loader", "lib/none.so"),
+    ] {
+        build(
+            "show.c",
+            name,
+            &[&format!("-Wl,--dynamic-linker={}", seen(loader))],
+        );
+    }
+    script(
+        "by-own-loader",
+        &format!("#!{} -x\n", seen("bin/own-loader")),
+    );
     build(
         "show.c",
         "bin/with-library",
@@ -128,16 +157,15 @@ fn world(name: &str, compiler: &'static str) -> World {
     })
 }
 
-fn same_for(world: &World, program: &str, compiler: &str, limits: bool) {
+fn same_for(world: &World, program: &str, compiler: &str) {
+    same_with(world, program, compiler, |call| call);
+}
+
+fn same_with(world: &World, program: &str, compiler: &str, change: impl Fn(Call) -> Call) {
     let program = compile::with(compiler, program, &[]);
     let mut failures = Vec::new();
     for user in [None, abi_tests::is_root().then_some(abi_tests::NOBODY)] {
-        let call = probe::call(world, &program, user);
-        let call = if limits {
-            call.env("PROBE_LIMITS", "1")
-        } else {
-            call
-        };
+        let call = change(probe::call(world, &program, user));
         if let Err(report) = world.try_same(&call) {
             failures.push(report);
         }
@@ -147,12 +175,23 @@ fn same_for(world: &World, program: &str, compiler: &str, limits: bool) {
 
 #[test]
 fn exec_and_spawn() {
-    same_for(&world("exec", "cc"), "exec", "cc", false);
+    same_for(&world("exec", "cc"), "exec", "cc");
 }
 
 #[test]
 fn exec_and_spawn_of_musl() {
-    same_for(&world("exec-musl", "musl-gcc"), "exec", "musl-gcc", false);
+    same_for(&world("exec-musl", "musl-gcc"), "exec", "musl-gcc");
+}
+
+/// What the C library executes inside, and what its callers give it.
+#[test]
+fn actions_shells_and_sizes() {
+    same_for(&world("spawn", "cc"), "spawn", "cc");
+}
+
+#[test]
+fn actions_shells_and_sizes_of_musl() {
+    same_for(&world("spawn-musl", "musl-gcc"), "spawn", "musl-gcc");
 }
 
 /// What `dlopen` finds and all that the loader tells of it.
@@ -251,6 +290,69 @@ fn environment() {
     ]);
 }
 
+/// Scripts beside the tree whose interpreter is served; at its path there is also an older file of the
+/// kernel's, which a mount hides.
+#[test]
+fn scripts_outside_with_a_served_interpreter() {
+    let world = world("outside", "cc");
+    let (beside, at) = (
+        Tree::in_directory(&world.outside),
+        world.at.display().to_string(),
+    );
+    Tree::in_directory(&world.at)
+        .dir("bin")
+        .file("bin/tool", "#!/bin/echo the older file\n")
+        .mode("bin/tool", 0o755);
+    for (name, content) in [
+        ("by-served", format!("#!{at}/bin/tool -x\n")),
+        ("by-script", format!("#!{at}/bin/by-served-argument -y\n")),
+        (
+            "by-outer",
+            format!("#!{}/by-served -z\n", world.outside.display()),
+        ),
+        ("by-own-loader", format!("#!{at}/bin/own-loader\n")),
+        ("by-missing", format!("#!{at}/bin/missing\n")),
+        ("by-forbidden", format!("#!{at}/bin/not-executable\n")),
+        (
+            "by-itself",
+            format!("#!{}/by-itself\n", world.outside.display()),
+        ),
+        ("by-env", "#!/usr/bin/env tool\n".to_owned()),
+        ("not-executable", format!("#!{at}/bin/tool\n")),
+    ] {
+        beside.file(name, content).mode(
+            name,
+            if name == "not-executable" {
+                0o644
+            } else {
+                0o755
+            },
+        );
+    }
+    let names = [
+        "by-served",
+        "by-script",
+        "by-outer",
+        "by-own-loader",
+        "by-missing",
+        "by-forbidden",
+        "by-itself",
+        "by-env",
+        "not-executable",
+    ];
+    let (outside, bin) = (world.outside.display(), world.path("bin"));
+    world.all_same(names.iter().flat_map(|name| {
+        let call = |script: String| Call::bash(&script).env("PATH", format!("{}:{outside}:/usr/bin:/bin", bin.display()));
+        [
+            call(format!("{outside}/{name} a; echo $?")),
+            call(format!("cd {outside} && ./{name} a; echo $?")),
+            call(format!("env -i {outside}/{name} a; echo $?")),
+            call(format!("cd {outside} && perl -e 'exec {{\"{name}\"}} \"renamed\", \"b\"; print $!+0'")),
+            call(format!("python3 -c 'import os, sys; os.execvp(\"{name}\", [\"renamed\", \"c\"])' 2>&1 | tail -n 12 | sed 's/.*Error/Error/'")),
+        ]
+    }));
+}
+
 /// Another preload of the user stays in force beside ours, in both orders.
 #[test]
 fn other_preloads_are_kept() {
@@ -301,18 +403,11 @@ fn run_by_velo_ctl() {
     assert_eq!(abi_tests::compare::difference(&plain, &run), None);
 }
 
-/// What docs/LIMITS.md says of starting programs.
-#[test]
-fn limit_exec_and_spawn() {
-    if abi_tests::namespace::or_skip() {
-        same_for(&world("exec-limits", "cc"), "exec", "cc", true);
-    }
-}
-
 /// What docs/LIMITS.md says of libraries.
 #[test]
 fn limit_libraries() {
     if abi_tests::namespace::or_skip() {
-        same_for(&world("libraries-limits", "cc"), "loader", "cc", true);
+        let call = |call: Call| call.env("PROBE_LIMITS", "1");
+        same_with(&world("libraries-limits", "cc"), "loader", "cc", call);
     }
 }

@@ -154,9 +154,19 @@ fn imports_from_bytecode() {
 /// A virtual environment, with its interpreter, scripts and .pth files, all of it moved away.
 #[test]
 fn virtual_environment() {
-    let world = World::moved_away("python-venv", |at| {
+    environment_made_with("python-venv", "--symlinks");
+}
+
+/// Its interpreter is a served file.
+#[test]
+fn virtual_environment_with_its_own_interpreter() {
+    environment_made_with("python-venv-copies", "--copies");
+}
+
+fn environment_made_with(name: &str, how: &str) {
+    let world = World::moved_away(name, |at| {
         let made = Command::new(interpreter())
-            .args(["-m", "venv", "--without-pip"])
+            .args(["-m", "venv", "--without-pip", how])
             .arg(at)
             .status();
         assert!(made.is_ok_and(|status| status.success()), "venv");
@@ -190,9 +200,13 @@ fn virtual_environment() {
     let python = world.path("bin/python");
     let show = "import sys, mine, also, os; print(sys.executable, sys.prefix, sys.base_prefix, sys.path, mine.__file__, also.NAME, os.path.realpath(sys.executable))";
     let again = "import subprocess, sys; print(subprocess.check_output([sys.executable, '-c', 'import sys, mine; print(sys.executable, mine.__file__)'], env={}))";
+    let exe = "import os, sys, mine; print(os.readlink('/proc/self/exe'), sys.argv, mine.__file__, flush=True); len(sys.argv) > 1 or os.execv('/proc/self/exe', [sys.executable, '-c', os.environ['SHOW'], 'again'])";
+    let spawned = "import multiprocessing as m; p = m.get_context('spawn').Process(target=print, args=('spawned', __import__('mine').__file__)); p.start(); p.join(); print(p.exitcode)";
     world.all_same([
         Call::new("env").arg(&python).args(["-c", show]),
         Call::new("env").arg(&python).args(["-c", again]),
+        Call::new("env").arg(&python).args(["-c", exe]).env("SHOW", exe),
+        Call::new("env").arg(&python).args(["-c", spawned]),
         Call::new("env").arg(&python).args(["-I", "-c", show]),
         Call::new("env").arg(&python).args(["-m", "site"]),
         Call::new("env").arg(world.path("bin/mine")),
