@@ -20,6 +20,9 @@ int main(int argc, char **argv) {
     CALL("chroot a file", "plain.txt", chroot(at("plain.txt")));
     CALL("chroot /", "/", chroot("/"));
     look("after chroot to /");
+    CALL("chdir", "/etc", chdir("/etc"));
+    CALL("chroot ..", "..", chroot(".."));
+    look("after chroot to the root by another path");
     CALL("chdir", "outside", chdir(argv[2]));
     CALL("chroot outside", "outside", chroot(argv[2]));
     look("after chroot to outside");

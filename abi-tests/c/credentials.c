@@ -9,6 +9,9 @@
 static const char *const FILES[] = {"public", "private", "group", "other", "nothing", "closed/file", "group-dir/file", "search-only/file",
                                     "list-only/file", "mine", "closed/../public", "script"};
 
+/* Whether there is one that is not the effective group. */
+static int file_system_group;
+
 static void look(const char *who) {
     printf("-- %s\n", who);
     for (int number = 0; number < COUNT(FILES); number++) {
@@ -39,8 +42,8 @@ static void look(const char *who) {
         CALL("chdir", DIRECTORIES[number], chdir(at(DIRECTORIES[number])));
         CALL("open relative", "file", open("file", O_PATH) == -1 ? -1 : 0);
         CALL("chdir back", "/", chdir("/"));
-        /* The loader ignores every preload when real and effective ids differ. */
-        if (getuid() != geteuid() || getgid() != getegid())
+        /* The loader ignores every preload when real and effective ids differ, or the kernel thinks so. */
+        if (getuid() != geteuid() || getgid() != getegid() || file_system_group)
             continue;
         fflush(stdout);
         pid_t child = fork();
@@ -83,11 +86,15 @@ int main(int argc, char **argv) {
     look("effective 1234 with group 77");
     seteuid(0);
     setgroups(0, NULL);
-    if (limits) {
-        setfsuid(1234);
-        look("file system user 1234");
-        setfsuid(0);
-    }
+    setfsuid(1234);
+    look("file system user 1234");
+    setfsgid(77);
+    file_system_group = 1;
+    look("file system user 1234 of group 77");
+    setfsuid(0);
+    look("file system group 77");
+    setfsgid(0);
+    file_system_group = 0;
     setresuid(1234, 0, 0);
     look("real 1234, effective root");
     setresuid(0, 0, 0);

@@ -54,14 +54,7 @@ static void one(int root, const char *path) {
     LINK("SYS_readlink", absolute, syscall(SYS_readlink, absolute, target, PATH_MAX));
     LINK("SYS_readlink -1", absolute, syscall(SYS_readlink, absolute, target, -1));
     LINK("SYS_readlinkat", path, syscall(SYS_readlinkat, root, path, target, PATH_MAX));
-    /* libc takes ".." off the text where the kernel would ask for permission to search. */
-#ifdef __GLIBC__
-    int usual = geteuid() == 0 || strstr(path, "modes/dir-0") == NULL;
-#else /* musl counts the links of a chain otherwise */
-    int usual = (geteuid() == 0 || strstr(path, "modes/dir-0") == NULL) && strstr(path, "chain-40") == NULL;
-#endif
-    if (limits || usual)
-        canonical(absolute);
+    canonical(absolute);
 #ifdef __GLIBC__
     LINK("__readlink_chk", absolute, __readlink_chk(absolute, target, 100, sizeof target));
     LINK("__readlinkat_chk", path, __readlinkat_chk(root, path, target, 100, sizeof target));

@@ -6,7 +6,7 @@
 struct how {
     uint64_t flags, mode, resolve;
 };
-enum { NO_MAGICLINKS = 2 };
+enum { NO_XDEV = 1, NO_MAGICLINKS = 2, NO_SYMLINKS = 4, BENEATH = 8, IN_ROOT = 16, CACHED = 32 };
 
 #ifdef __GLIBC__
 int __open_2(const char *, int);
@@ -53,10 +53,11 @@ static const struct {
     {"3", O_ACCMODE, 1},
 };
 
-/* Whether a way to open is answered in another order than the kernel's (docs/LIMITS.md). */
+static int root_fd;
+
+/* What belongs to the caller belongs to someone else in the store (docs/LIMITS.md). */
 static int is_limit(int flags, const char *path) {
-    return ((flags & O_CREAT) && (strcmp(path, "links/file-slash") == 0 || strcmp(path, "./") == 0)) ||
-           ((flags & O_NOATIME) && geteuid() != 0);
+    return geteuid() != 0 && strncmp(path, "owners/", 7) == 0 && ((flags & O_NOATIME) || flags == O_ACCMODE);
 }
 
 static void one(const char *name, int flags, int root, const char *path) {
@@ -90,18 +91,42 @@ static long openat2_(int fd, const char *path, uint64_t flags, uint64_t mode, ui
 }
 
 static void by_openat2(int root, const char *path) {
-    /* Not BENEATH, IN_ROOT and NO_SYMLINKS: on a served path those are ENOSYS, as on a kernel
-     * before openat2, and callers have a way to go on then. */
-    static const uint64_t RESOLVE[] = {0, NO_MAGICLINKS};
-    for (int number = 0; number < COUNT(RESOLVE); number++) {
-        char name[32];
-        snprintf(name, sizeof name, "openat2 resolve=%llx", (unsigned long long)RESOLVE[number]);
-        OPEN(name, path, openat2_(root, path, O_RDONLY, 0, RESOLVE[number], sizeof(struct how)));
-    }
+    OPEN("openat2", path, openat2_(root, path, O_RDONLY, 0, 0, sizeof(struct how)));
     OPEN("openat2 larger", path, openat2_(root, path, O_RDONLY, 0, 0, sizeof(struct how) + 8));
     OPEN("openat2 too small", path, openat2_(root, path, O_RDONLY, 0, 0, 8));
     OPEN("openat2 mode without creat", path, openat2_(root, path, O_RDONLY, 0600, 0, sizeof(struct how)));
     OPEN("openat2 unknown flag", path, openat2_(root, path, 1ull << 40, 0, 0, sizeof(struct how)));
+}
+
+/* What RESOLVE_* forbids, from `fd`, which is called `from`; each opened file by its number. */
+static void restricted(const char *from, int fd, const char *path) {
+    static const uint64_t RESOLVE[] = {NO_XDEV,           NO_MAGICLINKS,         NO_SYMLINKS,           BENEATH,           IN_ROOT, CACHED,
+                                       BENEATH | NO_XDEV, IN_ROOT | NO_SYMLINKS, BENEATH | NO_SYMLINKS, IN_ROOT | NO_XDEV, 24,      64};
+    static const int WAYS[] = {O_RDONLY | O_NONBLOCK, O_PATH | O_NOFOLLOW, O_RDONLY | O_CREAT | O_NONBLOCK};
+    for (int number = 0; number < COUNT(RESOLVE); number++)
+        for (int way = 0; way < COUNT(WAYS); way++) {
+            if ((WAYS[way] & O_CREAT) && (!changes || fd != root_fd || leads_out(path)))
+                continue;
+            char name[64];
+            snprintf(name, sizeof name, "openat2 from %s, flags %o, resolve %llx", from, WAYS[way], (unsigned long long)RESOLVE[number]);
+            errno = 0;
+            int opened = openat2_(fd, path, WAYS[way], WAYS[way] & O_CREAT ? 0600 : 0, RESOLVE[number], sizeof(struct how)), error = errno;
+            /* EAGAIN wants another try: something was renamed on the machine; of CACHED, it was not cached. */
+            for (int tries = 0; tries < 1000 && opened == -1 && error == EAGAIN && !(WAYS[way] & O_CREAT); tries++) {
+                errno = 0;
+                opened = openat2_(fd, path, WAYS[way], 0, RESOLVE[number] & ~CACHED, sizeof(struct how)), error = errno;
+            }
+            if (opened < 0) {
+                label(name, path);
+                result(opened, error);
+            } else {
+                char link[64], target[PATH_MAX + 1] = "";
+                snprintf(link, sizeof link, "/proc/self/fd/%d", opened);
+                readlink(link, target, PATH_MAX);
+                TEXT(name, path, target);
+                close(opened);
+            }
+        }
 }
 
 #define STREAM(name, path, expression)        \
@@ -153,21 +178,29 @@ static void streams(const char *path, int changing) {
 
 int main(int argc, char **argv) {
     begin(argc, argv);
-    int root = open_directory(P);
+    int root = root_fd = open_directory(P), links = open_directory(at("links")), above = open_directory(at(".."));
+    int file = open(at("plain.txt"), O_RDONLY);
     for (int number = 0; number < COUNT(PATHS); number++) {
         /* A file with a 5 GiB hole is read by one way only. */
         int large = strcmp(PATHS[number], "big-sparse") == 0;
-        /* The last way, for ioctl only, is a limit. */
-        for (int way = 0; way < COUNT(FLAGS) - !limits; way++)
+        for (int way = 0; way < COUNT(FLAGS); way++)
             if (((changes && !leads_out(PATHS[number])) || !FLAGS[way].changes) && (!large || way == 0 || FLAGS[way].flags & O_PATH) &&
                 (limits || !is_limit(FLAGS[way].flags, PATHS[number])))
                 one(FLAGS[way].name, FLAGS[way].flags, root, PATHS[number]);
         if (large)
             continue;
         by_openat2(root, PATHS[number]);
-        int limited = !limits && is_limit(O_CREAT, PATHS[number]);
-        streams(at(PATHS[number]), changes && !leads_out(PATHS[number]) && !limited);
-        if (changes && !leads_out(PATHS[number]) && !limited) {
+        restricted("P", root, PATHS[number]);
+        restricted("links", links, PATHS[number]);
+        char below[PATH_MAX + 600];
+        snprintf(below, sizeof below, "tree/%s", PATHS[number]);
+        restricted("above", above, below);
+        restricted("nowhere", AT_FDCWD, at(PATHS[number]));
+        restricted("/", above, at(PATHS[number]));
+        if (number < 20)
+            restricted("a file", file, PATHS[number]);
+        streams(at(PATHS[number]), changes && !leads_out(PATHS[number]));
+        if (changes && !leads_out(PATHS[number])) {
             OPEN("creat", PATHS[number], creat(at(PATHS[number]), 0600));
 #ifdef __GLIBC__
             OPEN("creat64", PATHS[number], creat64(at(PATHS[number]), 0600));

@@ -1,5 +1,5 @@
 /* Threads, forks, signals and directories of their own, all at once; says what went wrong.
- * Usage: threads P seconds */
+ * Usage: threads P seconds [wander] */
 #include "probe.h"
 #include <pthread.h>
 #include <sched.h>
@@ -144,7 +144,7 @@ int main(int argc, char **argv) {
         pthread_create(&threads[count++], NULL, worker, NULL);
     for (int number = 0; number < 2; number++)
         pthread_create(&threads[count++], NULL, forker, NULL);
-    for (long number = 0; limits && number < 4; number++)
+    for (long number = 0; argc > 3 && number < 4; number++)
         pthread_create(&threads[count++], NULL, wanderer, (void *)number);
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);

@@ -136,16 +136,6 @@ fn limit_open() {
 }
 
 #[test]
-fn limit_readlink_and_realpath() {
-    limit("links");
-}
-
-#[test]
-fn limit_changes() {
-    limit("changes");
-}
-
-#[test]
 fn limit_data() {
     limit("data");
 }

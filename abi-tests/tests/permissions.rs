@@ -89,9 +89,9 @@ fn become_each(become_who: &[&str]) {
     }));
 }
 
-/// docs/LIMITS.md: permission goes by the user, not by capabilities.
+/// User id 0 without capabilities, capabilities without user id 0.
 #[test]
-fn limit_capabilities() {
+fn as_others_with_capabilities() {
     if root_only() {
         become_each(&[
             "--bounding-set -dac_override,-dac_read_search",
@@ -145,16 +145,4 @@ fn built_under_a_narrow_umask() {
             .cwd(&world.at)
             .user(NOBODY),
     );
-}
-
-/// docs/LIMITS.md: setfsuid is not noticed.
-#[test]
-fn limit_file_system_user() {
-    if root_only() {
-        let world = world("fsuid");
-        let call = Call::new(compile::c("credentials"))
-            .arg(&world.at)
-            .env("PROBE_LIMITS", "1");
-        let _ = world.same(&call);
-    }
 }

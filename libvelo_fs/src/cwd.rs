@@ -2,13 +2,17 @@
 //!
 //! Known from start-up and from the hooked `chdir` family, so relative paths cost
 //! no system call. A change that we cannot follow makes it unknown, and the next
-//! relative path asks the kernel once.
+//! relative path asks the kernel once. Threads that may have directories of their
+//! own, and children of `vfork`, ask each time.
 
+use crate::symbol::weak_address;
 use crate::world::{Entry, World};
 use crate::{sys, vfork};
 use core::cell::UnsafeCell;
+use core::ffi::c_char;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{
-    AtomicU64,
+    AtomicBool, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 use linux_raw_sys::general as nr;
@@ -18,27 +22,43 @@ const PATH_BYTES: usize = nr::PATH_MAX as usize;
 
 /// Where relative paths start.
 #[derive(Clone, Copy)]
-pub enum Cwd {
+pub enum Cwd<'b> {
     /// A served directory.
     Served(Entry),
     /// A plain directory above some mount, by its path.
-    Ancestor(&'static [u8]),
+    Ancestor(&'b [u8]),
     /// A plain directory from which only `..` leads into a mount, by its path.
-    Elsewhere(&'static [u8]),
+    Elsewhere(&'b [u8]),
+}
+
+/// Memory for a path that is not remembered: making one costs nothing.
+pub struct Buffer(MaybeUninit<[u8; PATH_BYTES]>);
+
+impl Buffer {
+    /// Fresh memory.
+    #[inline(always)]
+    pub const fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    fn cleared(&mut self) -> &mut [u8; PATH_BYTES] {
+        self.0.write([0; PATH_BYTES])
+    }
 }
 
 /// Two path buffers, written in turn, so that a reader of the last state never
-/// sees half of a new one, and one for children of `vfork`.
-struct Buffers([UnsafeCell<[u8; PATH_BYTES]>; 3]);
+/// sees half of a new one.
+struct Buffers([UnsafeCell<[u8; PATH_BYTES]>; 2]);
 // SAFETY: a buffer is written before the state that points to it is published;
 // two changes during one lookup are a race of the program with itself, and the
 // bytes stay within bounds even then.
 unsafe impl Sync for Buffers {}
 
-static BUFFERS: Buffers = Buffers([const { UnsafeCell::new([0; PATH_BYTES]) }; 3]);
-const CHILD_BUFFER: u64 = 2;
+static BUFFERS: Buffers = Buffers([const { UnsafeCell::new([0; PATH_BYTES]) }; 2]);
 /// kind (bits 60..), and either the entry or the buffer and its length.
 static STATE: AtomicU64 = AtomicU64::new(0);
+/// Whether threads may have working directories of their own.
+static SEPARATE: AtomicBool = AtomicBool::new(false);
 
 const SERVED: u64 = 1;
 const ANCESTOR: u64 = 2;
@@ -46,27 +66,43 @@ const ELSEWHERE: u64 = 3;
 
 /// Learns the working directory at start-up.
 pub fn start(world: &'static World) {
-    get(world);
+    get(world, &mut Buffer::new());
 }
 
 /// The working directory now.
 #[inline]
-pub fn get(world: &'static World) -> Option<Cwd> {
-    if vfork::in_child() {
-        // Its directory is its own and its memory is not: ask each time.
-        return decode(ask(world, CHILD_BUFFER)?);
+pub fn get<'b>(world: &'static World, buffer: &'b mut Buffer) -> Option<Cwd<'b>> {
+    let state = STATE.load(Acquire);
+    if state >> 60 == 0 || SEPARATE.load(Relaxed) || vfork::in_child() {
+        return get_slowly(world, buffer);
     }
-    decode(STATE.load(Acquire)).or_else(|| {
-        let other = STATE.load(Acquire) >> 32 & 1 ^ 1;
-        let value = ask(world, other)?;
-        STATE.store(value, Release);
-        decode(value)
-    })
+    decode(state)
 }
 
-fn decode(value: u64) -> Option<Cwd> {
+#[cold]
+#[inline(never)]
+fn get_slowly<'b>(world: &'static World, buffer: &'b mut Buffer) -> Option<Cwd<'b>> {
+    if SEPARATE.load(Relaxed) || vfork::in_child() {
+        // The directory is its own and the memory is not.
+        return ask(world, buffer.cleared());
+    }
+    let number = STATE.load(Acquire) >> 32 & 1 ^ 1;
+    // SAFETY: see `Buffers`.
+    let path = unsafe { &mut *BUFFERS.0.get(number as usize)?.get() };
+    let plain = |kind: u64, path: &[u8]| kind << 60 | number << 32 | path.len() as u64;
+    let state = match ask(world, path)? {
+        Cwd::Served(entry) => encode_entry(entry),
+        Cwd::Ancestor(path) => plain(ANCESTOR, path),
+        Cwd::Elsewhere(path) => plain(ELSEWHERE, path),
+    };
+    STATE.store(state, Release);
+    decode(state)
+}
+
+#[inline]
+fn decode(value: u64) -> Option<Cwd<'static>> {
     let path = || {
-        let buffer = BUFFERS.0.get((value >> 32 & 3) as usize)?;
+        let buffer = BUFFERS.0.get((value >> 32 & 1) as usize)?;
         // SAFETY: see `Buffers`.
         unsafe { (*buffer.get()).get(..value as u32 as usize) }
     };
@@ -81,11 +117,8 @@ fn decode(value: u64) -> Option<Cwd> {
     })
 }
 
-#[cold]
-fn ask(world: &'static World, number: u64) -> Option<u64> {
-    let buffer = BUFFERS.0.get(number as usize)?;
-    // SAFETY: see `Buffers`.
-    let path = unsafe { &mut *buffer.get() };
+/// Asks the kernel, which writes the path into `path`.
+fn ask<'p>(world: &'static World, path: &'p mut [u8; PATH_BYTES]) -> Option<Cwd<'p>> {
     let bytes = sys::getcwd(path).ok()?;
     let physical = path.get(..bytes)?;
     let entry = world.entry_at_physical(physical).or_else(|| {
@@ -98,19 +131,26 @@ fn ask(world: &'static World, number: u64) -> Option<u64> {
             _ => None,
         }
     });
-    if let Some(entry) = entry {
-        return Some(encode_entry(entry));
-    }
-    let kind = if world.mount_below(physical).is_some() {
-        ANCESTOR
-    } else {
-        ELSEWHERE
-    };
-    Some(kind << 60 | number << 32 | bytes as u64)
+    Some(match entry {
+        Some(entry) => Cwd::Served(entry),
+        None if world.mount_below(physical).is_some() => Cwd::Ancestor(physical),
+        None => Cwd::Elsewhere(physical),
+    })
 }
 
 fn encode_entry(entry: Entry) -> u64 {
     SERVED << 60 | u64::from(entry.mount) << 32 | u64::from(entry.index)
+}
+
+/// The calling thread is about to get a working directory of its own. With a single
+/// thread that is nothing new: those that it starts will share it.
+pub fn separate() {
+    let single = weak_address!("__libc_single_threaded").cast::<c_char>();
+    // SAFETY: the C library's variable (glibc 2.32 and later), or null.
+    let alone = unsafe { single.as_ref() }.is_some_and(|single| *single != 0);
+    if !alone && !vfork::in_child() {
+        SEPARATE.store(true, Relaxed);
+    }
 }
 
 /// Notes that the process now stands in a served directory.
@@ -124,6 +164,6 @@ pub fn set_served(entry: Entry) {
 pub fn set_unknown() {
     if !vfork::in_child() {
         // The buffer that the last state used must not be the next one written.
-        STATE.store(STATE.load(Relaxed) & 3 << 32, Relaxed);
+        STATE.store(STATE.load(Relaxed) & 1 << 32, Relaxed);
     }
 }

@@ -11,6 +11,8 @@
 #![no_std]
 
 mod arena;
+mod canonical;
+mod credentials;
 mod cwd;
 mod dir_stream;
 mod environment;

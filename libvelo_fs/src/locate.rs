@@ -3,16 +3,16 @@
 //! Hooks give a directory descriptor and a C string; the answer says whether it
 //! is served, the kernel's, or an error. No policy of single calls in here.
 
+pub use crate::credentials::User;
 use crate::cwd::{self, Cwd};
 use crate::fd_table::{self, Known};
 use crate::magic_link::{self, Led};
 use crate::world::{Entry, World};
 use crate::{errno, sys, world};
-use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
-use velo_core::resolve::{self, Base, Credentials, Options, Outside, PathBuffer, Resolution};
+use velo_core::resolve::{self, Base, Options, Outside, PathBuffer, Resolution, Restrict};
 
 /// What a path is.
 pub enum Where<'s> {
@@ -140,11 +140,12 @@ pub unsafe fn locate_from<'s>(
     locate_as(world, from, path, options, &User::effective(), scratch)
 }
 
-/// As [`locate`], for the rights of the real user, as access(2) wants it.
+/// As [`locate`], for the rights of `user`.
 ///
 /// # Safety
 /// As [`locate`].
-pub unsafe fn locate_for_real_user<'s>(
+pub unsafe fn locate_for<'s>(
+    user: &User,
     dirfd: c_int,
     path: *const c_char,
     options: Options,
@@ -158,7 +159,7 @@ pub unsafe fn locate_for_real_user<'s>(
         return Where::Kernel;
     };
     let from = From::Directory(dirfd);
-    locate_as(world, from, path, options, &User::real(), scratch)
+    locate_as(world, from, path, options, user, scratch)
 }
 
 /// As [`locate`], for bytes.
@@ -183,23 +184,27 @@ fn locate_as<'s>(
     user: &User,
     scratch: &'s mut PathBuffer,
 ) -> Where<'s> {
-    // Physical paths come from the loader and from `/proc`.
+    let (mut directory, mut linked) = (cwd::Buffer::new(), cwd::Buffer::new());
+    // Physical paths come from the loader and from `/proc`. Restrictions forbid those of
+    // `/proc`, and the kernel says so itself.
     let led = match path {
+        _ if !options.restrict.is_nothing() => None,
         [b'/', ..] => match world.split_physical(path) {
             Some((entry, rest)) => Some((Led::Entry(entry), rest)),
             None if path.starts_with(b"/proc/") || path.starts_with(b"/dev/") => {
-                magic_link::follow(world, path)
+                magic_link::follow(world, path, &mut linked)
             }
             None => None,
         },
         [] => None,
         _ => match from {
-            From::Directory(dirfd) => magic_link::follow_from(world, dirfd, path),
+            From::Directory(dirfd) => magic_link::follow_from(world, dirfd, path, &mut linked),
             From::Known(_) => None,
         },
     };
     let led = led.map(|(led, rest)| (led, trim_slashes(rest)));
     let slash = path.last() == Some(&b'/');
+    let in_root = options.restrict.has(Restrict::IN_ROOT);
     let (base, path) = match led {
         Some((Led::Entry(entry), b"")) if slash && !is_directory(world, entry) => {
             return Where::Failed(Errno::ENOTDIR);
@@ -209,9 +214,9 @@ fn locate_as<'s>(
         }
         Some((Led::Entry(entry), rest)) if !rest.is_empty() => (entry_base(entry), rest),
         Some((Led::Directory(directory), rest)) if !rest.is_empty() => (Base::Dir(directory), rest),
-        _ if path.starts_with(b"/") => (Base::Cwd(b"/"), path),
+        _ if path.starts_with(b"/") && !in_root => (Base::Cwd(b"/"), path),
         _ if path.is_empty() && !options.allow_empty => return Where::Kernel,
-        _ => match base_of(world, from, path) {
+        _ => match base_of(world, from, path, &mut directory) {
             Some(base) => (base, path),
             None => return Where::Kernel,
         },
@@ -273,10 +278,15 @@ fn answer<'s>(world: &'static World, resolution: Result<Resolution<'s>, Errno>) 
 
 /// Where a relative path starts, or `None` if nothing served can be reached from there.
 #[inline]
-fn base_of(world: &'static World, from: From, path: &[u8]) -> Option<Base<'static>> {
+fn base_of<'b>(
+    world: &'static World,
+    from: From,
+    path: &[u8],
+    buffer: &'b mut cwd::Buffer,
+) -> Option<Base<'b>> {
     let known = match from {
         From::Directory(nr::AT_FDCWD) => {
-            return match cwd::get(world)? {
+            return match cwd::get(world, buffer)? {
                 Cwd::Served(entry) => Some(entry_base(entry)),
                 Cwd::Ancestor(directory) => Some(Base::Cwd(directory)),
                 // Only `..` leads from here into a mount.
@@ -297,6 +307,22 @@ fn base_of(world: &'static World, from: From, path: &[u8]) -> Option<Base<'stati
             .get(..bytes as usize)
             .map(|directory| Base::Dir(if bytes == 0 { b"/" } else { directory })),
         Known::Foreign | Known::InProc | Known::Unknown => None,
+    }
+}
+
+/// Bytes of the canonical path of the plain directory that a relative path starts
+/// from, `/` having none.
+pub fn base_bytes(world: &'static World, dirfd: c_int) -> usize {
+    match base_of(
+        world,
+        From::Directory(dirfd),
+        b"..",
+        &mut cwd::Buffer::new(),
+    ) {
+        Some(Base::Cwd(directory) | Base::Dir(directory)) => {
+            directory.strip_suffix(b"/").unwrap_or(directory).len()
+        }
+        _ => 0,
     }
 }
 
@@ -417,61 +443,5 @@ impl Outside for KernelTree {
             .ok_or(Errno::ENAMETOOLONG)?
             .copy_from_slice(path);
         sys::readlinkat(nr::AT_FDCWD, text.as_ptr().cast(), buffer)
-    }
-}
-
-/// The process's identity, fetched from the kernel when an entry asks for it.
-pub struct User {
-    real: bool,
-    ids: Cell<Option<(u32, u32)>>,
-}
-
-impl User {
-    /// For most calls.
-    #[inline(always)]
-    pub fn effective() -> Self {
-        Self {
-            real: false,
-            ids: Cell::new(None),
-        }
-    }
-
-    /// For access(2).
-    pub fn real() -> Self {
-        Self {
-            real: true,
-            ids: Cell::new(None),
-        }
-    }
-
-    /// Whether it is the real identity.
-    pub fn is_real(&self) -> bool {
-        self.real
-    }
-
-    fn ids(&self) -> (u32, u32) {
-        if let Some(ids) = self.ids.get() {
-            return ids;
-        }
-        let ids = sys::ids(self.real);
-        self.ids.set(Some(ids));
-        ids
-    }
-}
-
-impl Credentials for User {
-    fn uid(&self) -> u32 {
-        self.ids().0
-    }
-
-    fn in_group(&self, gid: u32) -> bool {
-        if self.ids().1 == gid {
-            return true;
-        }
-        let mut groups = [0; 256];
-        let count = sys::groups(&mut groups);
-        groups
-            .get(..count)
-            .is_some_and(|groups| groups.contains(&gid))
     }
 }

@@ -16,11 +16,11 @@ use core::mem::MaybeUninit;
 use linux_raw_sys::general as nr;
 
 /// Where a link leads.
-pub enum Led {
+pub enum Led<'b> {
     /// To a served entry.
     Entry(Entry),
     /// To a plain directory from which a path may lead into a mount.
-    Directory(&'static [u8]),
+    Directory(&'b [u8]),
 }
 
 /// A path that begins with such a link.
@@ -42,7 +42,11 @@ enum Name {
 }
 
 /// Where a path's magic link leads, and the path below it. `path` is absolute.
-pub fn follow<'p>(world: &'static World, path: &'p [u8]) -> Option<(Led, &'p [u8])> {
+pub fn follow<'p, 'b>(
+    world: &'static World,
+    path: &'p [u8],
+    directory: &'b mut cwd::Buffer,
+) -> Option<(Led<'b>, &'p [u8])> {
     let link = parse(path)?;
     let led = match link.name {
         Name::Descriptor(number) if link.own => match fd_table::get(number) {
@@ -51,7 +55,7 @@ pub fn follow<'p>(world: &'static World, path: &'p [u8]) -> Option<(Led, &'p [u8
             }
             _ => Led::Entry(fd_table::served(number)?),
         },
-        Name::Cwd if link.own => match cwd::get(world)? {
+        Name::Cwd if link.own => match cwd::get(world, directory)? {
             Cwd::Served(entry) => Led::Entry(entry),
             Cwd::Ancestor(directory) | Cwd::Elsewhere(directory) => Led::Directory(directory),
         },
@@ -84,16 +88,17 @@ pub fn is_own_exe(path: &[u8]) -> bool {
 
 /// As [`follow`], for a relative path from a directory of `/proc`.
 #[inline]
-pub fn follow_from<'p>(
+pub fn follow_from<'p, 'b>(
     world: &'static World,
     dirfd: c_int,
     path: &'p [u8],
-) -> Option<(Led, &'p [u8])> {
+    directory: &'b mut cwd::Buffer,
+) -> Option<(Led<'b>, &'p [u8])> {
     if !is_in_proc(world, dirfd) {
         return None;
     }
     let mut buffer = [0; nr::PATH_MAX as usize];
-    let (led, rest) = follow(world, absolute(dirfd, path, &mut buffer)?)?;
+    let (led, rest) = follow(world, absolute(dirfd, path, &mut buffer)?, directory)?;
     Some((led, path.get(path.len().checked_sub(rest.len())?..)?))
 }
 
@@ -103,7 +108,8 @@ pub fn is_in_proc(world: &'static World, dirfd: c_int) -> bool {
     if dirfd != nr::AT_FDCWD {
         return fd_table::get(dirfd) == Known::InProc;
     }
-    matches!(cwd::get(world), Some(Cwd::Elsewhere(directory)) if directory.starts_with(b"/proc/"))
+    let mut buffer = cwd::Buffer::new();
+    matches!(cwd::get(world, &mut buffer), Some(Cwd::Elsewhere(directory)) if directory.starts_with(b"/proc/"))
 }
 
 /// The absolute path that a path from `dirfd` means to the kernel, as a text.

@@ -210,4 +210,20 @@ next_functions! {
     sendmmsg(c_int, *mut c_void, c_uint, c_int) -> c_int;
     recvmsg(c_int, *mut c_void, c_int) -> isize;
     recvmmsg(c_int, *mut c_void, c_uint, c_int, *mut c_void) -> c_int;
+    setuid(c_uint) -> c_int;
+    setgid(c_uint) -> c_int;
+    seteuid(c_uint) -> c_int;
+    setegid(c_uint) -> c_int;
+    setreuid(c_uint, c_uint) -> c_int;
+    setregid(c_uint, c_uint) -> c_int;
+    setresuid(c_uint, c_uint, c_uint) -> c_int;
+    setresgid(c_uint, c_uint, c_uint) -> c_int;
+    setgroups(usize, *const c_uint) -> c_int;
+    initgroups(*const c_char, c_uint) -> c_int;
+    setfsuid(c_uint) -> c_int;
+    setfsgid(c_uint) -> c_int;
+    capset(*mut c_void, *const c_void) -> c_int;
+    unshare(c_int) -> c_int;
+    setns(c_int, c_int) -> c_int;
+    prctl(c_int, usize, usize, usize, usize) -> c_int;
 }

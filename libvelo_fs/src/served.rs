@@ -1,5 +1,6 @@
 //! Answers about served entries: what `stat` says of them and how they are opened.
 
+use crate::credentials::User;
 use crate::message::{Line, say};
 use crate::sys::{self, Stat, Statx};
 use crate::world::{Entry, World};
@@ -8,7 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::manifest::{DEV_MAJOR, Metadata, Time};
-use velo_core::resolve::{Credentials, READ, WRITE, may_access};
+use velo_core::resolve::{READ, WRITE, may_access};
 use velo_core::store_layout::{BLOB_SUFFIX_BYTES, blob_suffix};
 use velo_core::vnode::VnodeEntry;
 
@@ -39,6 +40,19 @@ impl KernelPath {
             bytes,
             length: path.len(),
         })
+    }
+
+    /// `name` right after `directory`, which ends in a slash or is empty.
+    pub fn joined(directory: &[u8], name: &[u8]) -> Result<Self, Errno> {
+        let mut path = Self::new(directory)?;
+        let end = directory.len() + name.len();
+        path.bytes
+            .get_mut(directory.len()..end)
+            .filter(|_| end < PATH_BYTES)
+            .ok_or(Errno::ENAMETOOLONG)?
+            .copy_from_slice(name);
+        path.length = end;
+        Ok(path)
     }
 
     /// For system calls and C functions.
@@ -220,7 +234,7 @@ pub fn may_read(
     world: &World,
     entry: Entry,
     vnode: &VnodeEntry,
-    user: &dyn Credentials,
+    user: &User,
 ) -> Result<bool, Errno> {
     may_open(world, entry, vnode, nr::O_RDONLY as c_int, user)
 }
@@ -232,7 +246,7 @@ fn may_open(
     entry: Entry,
     vnode: &VnodeEntry,
     flags: c_int,
-    user: &dyn Credentials,
+    user: &User,
 ) -> Result<bool, Errno> {
     let wanted = match flags as u32 & nr::O_ACCMODE {
         nr::O_RDONLY => READ,
@@ -246,14 +260,15 @@ fn may_open(
     Ok(may_access(&metadata(world, entry)?, wanted, user))
 }
 
-/// What open(2) with `flags` has against a served entry, on a read-only mount. The final
-/// symlink has been followed already, unless the flags forbid it.
+/// Whether open(2) with `flags` would open the plain entry on a read-only mount, and
+/// if not, why. The final symlink has been followed already, unless `O_NOFOLLOW` was
+/// given.
 pub fn check_open(
     world: &World,
     entry: Entry,
     vnode: &VnodeEntry,
     flags: c_int,
-    user: &dyn Credentials,
+    user: &User,
 ) -> Result<(), Errno> {
     let flag = |bit: u32| flags as u32 & bit != 0;
     let path_only = flag(nr::O_PATH);
@@ -290,7 +305,7 @@ pub fn check_open(
         }
         if flag(nr::O_NOATIME) {
             let meta = metadata(world, entry)?;
-            if user.uid() != meta.uid && !user.overrides() {
+            if !user.owns(meta.uid) {
                 return Err(Errno::EPERM);
             }
         }
@@ -298,20 +313,19 @@ pub fn check_open(
     Ok(())
 }
 
-/// Opens a served entry as open(2) with `flags` would open the plain one on a
-/// read-only file system. The final symlink has been followed already, unless
-/// `O_NOFOLLOW` was given. `beside` is a shorter way for the kernel to a directory: the
-/// descriptor of the one above in the view tree, and the name in it.
+/// Opens a served entry as open(2) with `flags` would, see [`check_open`]. `beside` is a
+/// shorter way for the kernel to a directory: the descriptor of the one above in the
+/// view tree, and the name in it.
 pub fn open(
     world: &World,
     entry: Entry,
     flags: c_int,
-    user: &dyn Credentials,
+    user: &User,
     beside: Option<(c_int, *const c_char)>,
 ) -> Result<c_int, Errno> {
     let vnode = vnode(world, entry)?;
-    let flag = |bit: u32| flags as u32 & bit != 0;
     check_open(world, entry, &vnode, flags, user)?;
+    let flag = |bit: u32| flags as u32 & bit != 0;
     let kept = flags as u32 & !(nr::O_CREAT | nr::O_EXCL);
     if let Some((above, name)) = beside.filter(|_| vnode.is_dir())
         // SAFETY: the caller's C string.
@@ -332,6 +346,8 @@ pub fn open(
     };
     match opened {
         Ok(descriptor) => Ok(descriptor as c_int),
+        // Permission to write, but not to the blob: as on a read-only file system.
+        Err(Errno::EACCES) if flags as u32 & nr::O_ACCMODE == nr::O_ACCMODE => Err(Errno::EROFS),
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ELOOP) => {
             report_missing(world, entry, &vnode);
             Err(Errno::EIO)

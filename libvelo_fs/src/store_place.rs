@@ -27,7 +27,7 @@ pub fn root(named: Option<&[u8]>) -> Result<&'static [u8], Refused> {
     let user = if named.is_some() {
         0
     } else {
-        sys::ids(false).0
+        sys::effective_user()
     };
     let mut buffer = [0; PATH_BYTES];
     let (rule, bytes) = choose_root(named, ram_disk_mounted, user, &mut buffer).map_err(|_| {

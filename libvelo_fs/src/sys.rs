@@ -103,6 +103,31 @@ pub unsafe fn fstat(descriptor: c_int, out: *mut Stat) -> isize {
     unsafe { call(nr::__NR_fstat, fd(descriptor), out as usize, 0, 0) }
 }
 
+/// What the root directory is: device, inode number, and the mount where the kernel
+/// tells it (Linux 5.8).
+pub fn root_identity() -> Result<[u64; 4], Errno> {
+    const STATX_MNT_ID: usize = 0x1000;
+    let mut out = core::mem::MaybeUninit::<Statx>::zeroed();
+    let arguments = [
+        fd(nr::AT_FDCWD),
+        c"/".as_ptr() as usize,
+        0,
+        nr::STATX_INO as usize | STATX_MNT_ID,
+        out.as_mut_ptr() as usize,
+        0,
+    ];
+    // SAFETY: a C string and a buffer of ours.
+    result(unsafe { syscall6(nr::__NR_statx as usize, arguments) })?;
+    // SAFETY: all-zero is a valid structure, and the kernel has filled it.
+    let status = unsafe { out.assume_init() };
+    Ok([
+        status.stx_dev_major.into(),
+        status.stx_dev_minor.into(),
+        status.stx_ino,
+        status.stx_mnt_id,
+    ])
+}
+
 /// fstat(2) into a fresh buffer.
 #[inline]
 pub fn fstat_of(descriptor: c_int) -> Result<Stat, Errno> {
@@ -228,6 +253,28 @@ pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c
     }
 }
 
+/// Whether what is open lies on a read-only mount, by fstatfs(2).
+pub fn is_on_read_only_mount(descriptor: c_int) -> bool {
+    /// Where `f_flags` is in `struct statfs`, and its bit for a read-only mount.
+    const FLAGS: usize = 10;
+    const ST_RDONLY: u64 = 1;
+    let mut status = [0u64; 16];
+    // SAFETY: the buffer is ours and larger than the kernel's structure.
+    let answer = result(unsafe {
+        call(
+            nr::__NR_fstatfs,
+            fd(descriptor),
+            status.as_mut_ptr() as usize,
+            0,
+            0,
+        )
+    });
+    answer.is_ok()
+        && status
+            .get(FLAGS)
+            .is_some_and(|flags| flags & ST_RDONLY != 0)
+}
+
 /// mmap(2) of a whole file for reading, shared with the page cache.
 pub fn map_file(descriptor: c_int, bytes: usize) -> Result<&'static [u8], Errno> {
     let protection = nr::PROT_READ as usize;
@@ -342,20 +389,84 @@ pub unsafe fn execve(
     }
 }
 
-/// The user and group ids that permission checks go by: effective, or real for access(2).
-pub fn ids(real: bool) -> (u32, u32) {
-    let (user, group) = if real {
-        (nr::__NR_getuid, nr::__NR_getgid)
-    } else {
-        (nr::__NR_geteuid, nr::__NR_getegid)
-    };
+/// getuid(2).
+pub fn real_user() -> u32 {
     // SAFETY: no arguments.
-    unsafe {
-        (
-            call(user, 0, 0, 0, 0) as u32,
-            call(group, 0, 0, 0, 0) as u32,
+    unsafe { call(nr::__NR_getuid, 0, 0, 0, 0) as u32 }
+}
+
+/// getgid(2).
+pub fn real_group() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { call(nr::__NR_getgid, 0, 0, 0, 0) as u32 }
+}
+
+/// geteuid(2).
+pub fn effective_user() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { call(nr::__NR_geteuid, 0, 0, 0, 0) as u32 }
+}
+
+/// getegid(2).
+pub fn effective_group() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { call(nr::__NR_getegid, 0, 0, 0, 0) as u32 }
+}
+
+/// The user id that permission checks go by: setfsuid(2) of an id that there is not
+/// changes nothing and answers the present one.
+pub fn file_system_user() -> u32 {
+    // SAFETY: no pointers.
+    unsafe { call(nr::__NR_setfsuid, u32::MAX as usize, 0, 0, 0) as u32 }
+}
+
+/// The group id that permission checks go by, as [`file_system_user`].
+pub fn file_system_group() -> u32 {
+    // SAFETY: no pointers.
+    unsafe { call(nr::__NR_setfsgid, u32::MAX as usize, 0, 0, 0) as u32 }
+}
+
+/// Two of the capability sets of the calling thread, bit N being capability N.
+pub struct CapabilitySets {
+    /// Those in force.
+    pub effective: u64,
+    /// Those that could be.
+    pub permitted: u64,
+}
+
+/// capget(2) of the calling thread.
+pub fn capabilities() -> Result<CapabilitySets, Errno> {
+    /// `_LINUX_CAPABILITY_VERSION_3`, and this thread.
+    const HEADER: [u32; 2] = [0x2008_0522, 0];
+    let mut header = HEADER;
+    // Effective, permitted and inheritable, the low halves first.
+    let mut sets = [0u32; 6];
+    // SAFETY: both buffers are ours, of the sizes that this version asks for.
+    result(unsafe {
+        call(
+            nr::__NR_capget,
+            header.as_mut_ptr() as usize,
+            sets.as_mut_ptr() as usize,
+            0,
+            0,
         )
-    }
+    })?;
+    let [effective, permitted, _, effective_high, permitted_high, _] = sets;
+    let joined = |low: u32, high: u32| u64::from(high) << 32 | u64::from(low);
+    Ok(CapabilitySets {
+        effective: joined(effective, effective_high),
+        permitted: joined(permitted, permitted_high),
+    })
+}
+
+/// Whether access(2) takes the effective capabilities as they are
+/// (`SECBIT_NO_SETUID_FIXUP`, capabilities(7)).
+pub fn keeps_capabilities_for_access() -> bool {
+    const PR_GET_SECUREBITS: usize = 27;
+    const NO_SETUID_FIXUP: usize = 1 << 2;
+    // SAFETY: no pointers.
+    let bits = result(unsafe { call(nr::__NR_prctl, PR_GET_SECUREBITS, 0, 0, 0) });
+    bits.is_ok_and(|bits| bits & NO_SETUID_FIXUP != 0)
 }
 
 /// getpid(2).

@@ -125,7 +125,7 @@ unsafe fn concern(world: &'static World, program: &Program) -> Concern {
     }
     let start = match program.cwd {
         From::Known(known) => known,
-        From::Directory(_) => match cwd::get(world) {
+        From::Directory(_) => match cwd::get(world, &mut cwd::Buffer::new()) {
             Some(Cwd::Served(entry)) => Known::Served(entry),
             Some(Cwd::Ancestor(directory)) => above(world, directory),
             _ => Known::Foreign,

@@ -8,7 +8,7 @@ use resolve_support::model::{ModelKernel, Who};
 use resolve_support::plant::with_view;
 use resolve_support::world::World;
 use velo_core::resolve::{
-    Base, Canonical, Identity, Options, PathBuffer, Quick, Resolution, View, resolve,
+    Base, Canonical, Identity, Options, PathBuffer, Quick, Resolution, Restrict, View, resolve,
     resolve_canonical,
 };
 
@@ -340,6 +340,8 @@ fn every_kind_of_base() {
         let file = asker.entry("/srv/v1/nm/pkg/lib/x.js");
         asker.expect_at(file, Options::FOLLOW, &[("", "errno 2"), ("a", "errno 20")]);
         asker.expect_at(file, empty, &[("", "found /srv/v1/nm/pkg/lib/x.js")]);
+        let link = asker.entry("/srv/v1/nm/link");
+        asker.expect_at(link, Options::FOLLOW, &[("../pkg/lib", "errno 20")]);
         asker.expect_at(Base::Cwd(b"/srv/v1/nm"), empty, &[("", "found /srv/v1/nm")]);
         asker.expect_at(Base::Dir(b"/srv/v1"), empty, &[("", "outside")]);
         asker.expect_at(
@@ -627,6 +629,80 @@ fn slashes_too_many_are_one() {
         }
         assert_eq!(asker.view.quick(b"/o/y", true), Quick::Absent);
         assert_eq!(asker.view.quick(b"/o/a/y", true), Quick::Absent);
+    });
+}
+
+#[test]
+fn creation_refuses_a_slash_wherever_it_is_spelled() {
+    in_world(plain(), ROOT, |asker| {
+        let creates = Options {
+            creates: true,
+            ..Options::FOLLOW
+        };
+        let rows = [
+            ("/srv/v1/nm/pkg/new", "absent /srv/v1/nm/pkg new"),
+            ("/srv/v1/nm/pkg/new/", "errno 21"),
+            ("/srv/v1/nm/pkg/", "errno 21"),
+            ("/srv/v1/nm/pkg/.", "found /srv/v1/nm/pkg"),
+            ("/srv/v1/nm/", "errno 21"),
+            ("/srv/v1/nm", "found /srv/v1/nm"),
+            ("/srv/v1/nm/slashed", "errno 21"),
+            ("/srv/v1/nm/link/x.js", "found /srv/v1/nm/pkg/lib/x.js"),
+            ("/srv/v1/new/", "outside"),
+        ];
+        asker.expect(creates, &rows);
+    });
+}
+
+#[test]
+fn restrictions_are_heeded_on_the_whole_way() {
+    in_world(plain(), ROOT, |asker| {
+        let only = |restrict| Options {
+            restrict,
+            ..Options::FOLLOW
+        };
+        let lib = asker.entry("/srv/v1/nm/pkg/lib");
+        let top = asker.entry("/srv/v1/nm");
+        let (exdev, eloop) = ("errno 18", "errno 40");
+        let rows = [
+            ("../lib/x.js", exdev),
+            ("./x.js", "found /srv/v1/nm/pkg/lib/x.js"),
+            ("/x.js", exdev),
+        ];
+        asker.expect_at(lib, only(Restrict::BENEATH), &rows);
+        let rows = [
+            ("link/../lib/x.js", "found /srv/v1/nm/pkg/lib/x.js"),
+            ("absolute", exdev),
+            ("out", exdev),
+        ];
+        asker.expect_at(top, only(Restrict::BENEATH), &rows);
+        let rows = [
+            ("/../../pkg/lib", "found /srv/v1/nm/pkg/lib"),
+            ("far", "errno 2"),
+            ("out", "errno 2"),
+        ];
+        asker.expect_at(top, only(Restrict::IN_ROOT), &rows);
+        let rows = [
+            ("pkg/lib/../lib", "found /srv/v1/nm/pkg/lib"),
+            ("link", eloop),
+            ("out", eloop),
+            ("../file", "rewritten /srv/v1/file"),
+        ];
+        asker.expect_at(top, only(Restrict::NO_SYMLINKS), &rows);
+        let rows = [
+            ("link", "found /srv/v1/nm/pkg/lib"),
+            ("absolute", exdev),
+            ("../file", exdev),
+            ("/srv/v1/nm/pkg", exdev),
+        ];
+        asker.expect_at(top, only(Restrict::NO_XDEV), &rows);
+        let above = Base::Dir(b"/srv/v1");
+        let rows = [
+            ("nm/link", "found /srv/v1/nm/pkg/lib"),
+            ("nm/pkg/../../file", "rewritten /srv/v1/file"),
+            ("nm/../../else", exdev),
+        ];
+        asker.expect_at(above, only(Restrict::BENEATH), &rows);
     });
 }
 

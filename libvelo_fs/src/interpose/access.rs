@@ -1,7 +1,7 @@
 //! access(2), faccessat(2), euidaccess(3).
 
 use super::{finish, look_again};
-use crate::locate::{self, Quick, User, Where, locate, locate_for_real_user};
+use crate::locate::{self, Quick, User, Where, locate_for};
 use crate::served::{metadata, vnode};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
@@ -34,9 +34,9 @@ unsafe fn access_at(
     path: *const c_char,
     mode: c_int,
     flags: c_int,
+    user: &User,
     pass: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    let real = flags as u32 & nr::AT_EACCESS == 0;
     let options = Options {
         follow_final: flags as u32 & nr::AT_SYMLINK_NOFOLLOW == 0,
         ..Options::FOLLOW
@@ -45,23 +45,18 @@ unsafe fn access_at(
         allow_empty: flags as u32 & nr::AT_EMPTY_PATH != 0,
         ..options
     };
-    let user = if real {
-        User::real()
-    } else {
-        User::effective()
-    };
     if mode & !MODES == 0 {
         // SAFETY: the caller's C string.
         match unsafe { locate::quick(path, options) } {
             Quick::Found(world, entry) => {
-                return finish(Family::Access, check(world, entry, mode, &user));
+                return finish(Family::Access, check(world, entry, mode, user));
             }
             Quick::Absent => return finish(Family::Access, Err(Errno::ENOENT)),
             Quick::Unknown => {}
         }
     }
     // SAFETY: the caller's C string.
-    unsafe { access_slowly(dirfd, path, mode, options, &user, pass) }
+    unsafe { access_slowly(dirfd, path, mode, options, user, pass) }
 }
 
 /// What is not that plain. Apart, because it needs much stack.
@@ -76,13 +71,7 @@ unsafe fn access_slowly(
 ) -> c_int {
     let mut scratch = PathBuffer::new();
     // SAFETY: the caller's C string.
-    let place = unsafe {
-        if user.is_real() {
-            locate_for_real_user(dirfd, path, options, &mut scratch)
-        } else {
-            locate(dirfd, path, options, &mut scratch)
-        }
-    };
+    let place = unsafe { locate_for(user, dirfd, path, options, &mut scratch) };
     match place {
         _ if mode & !MODES != 0 => pass(dirfd, path),
         Where::Served(world, entry) => finish(Family::Access, check(world, entry, mode, user)),
@@ -115,12 +104,17 @@ fn raw(dirfd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
 pub unsafe extern "C" fn access(path: *const c_char, mode: c_int) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        access_at(nr::AT_FDCWD, path, mode, 0, |_, path| {
-            match next::access() {
+        access_at(
+            nr::AT_FDCWD,
+            path,
+            mode,
+            0,
+            &User::real(),
+            |_, path| match next::access() {
                 Some(real) => real(path, mode),
                 None => raw(nr::AT_FDCWD, path, mode, 0),
-            }
-        })
+            },
+        )
     }
 }
 
@@ -140,8 +134,13 @@ pub unsafe extern "C" fn faccessat(
     if flags as u32 & !known != 0 {
         return pass(dirfd, path);
     }
+    let user = if flags as u32 & nr::AT_EACCESS == 0 {
+        User::real()
+    } else {
+        User::effective()
+    };
     // SAFETY: see the module above.
-    unsafe { access_at(dirfd, path, mode, flags, pass) }
+    unsafe { access_at(dirfd, path, mode, flags, &user, pass) }
 }
 
 #[unsafe(no_mangle)]
@@ -165,6 +164,7 @@ pub unsafe extern "C" fn euidaccess(path: *const c_char, mode: c_int) -> c_int {
             path,
             mode,
             flags,
+            &User::of_euidaccess(),
             |_, path| match next::euidaccess() {
                 Some(real) => real(path, mode),
                 None => raw(nr::AT_FDCWD, path, mode, flags),

@@ -3,16 +3,17 @@
 
 use super::{finish, link, look_again};
 use crate::cwd::{self, Cwd};
-use crate::fd_table;
+use crate::fd_table::{self, Known};
 use crate::locate::{User, Where, is_bad, locate};
 use crate::served::{self, report_missing};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
-use crate::{errno, next, sys, world};
+use crate::{credentials, errno, next, sys, world};
 use core::ffi::{c_char, c_int};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::resolve::{EXECUTE, Options, PathBuffer, may_access};
+use velo_core::vnode::VnodeEntry;
 
 fn raw_chdir(path: *const c_char) -> c_int {
     // SAFETY: the kernel checks its pointer.
@@ -21,7 +22,8 @@ fn raw_chdir(path: *const c_char) -> c_int {
     })
 }
 
-fn enter(world: &'static World, entry: Entry) -> Result<c_int, Errno> {
+/// Whether the caller may stand in `entry`.
+fn may_enter(world: &'static World, entry: Entry) -> Result<VnodeEntry, Errno> {
     let vnode = served::vnode(world, entry)?;
     if !vnode.is_dir() {
         return Err(Errno::ENOTDIR);
@@ -35,6 +37,11 @@ fn enter(world: &'static World, entry: Entry) -> Result<c_int, Errno> {
     {
         return Err(Errno::EACCES);
     }
+    Ok(vnode)
+}
+
+fn enter(world: &'static World, entry: Entry) -> Result<c_int, Errno> {
+    let vnode = may_enter(world, entry)?;
     let answer = served::with_kernel_path(world, entry, &vnode, |path| {
         // SAFETY: our own C string.
         sys::result(unsafe {
@@ -110,9 +117,26 @@ pub unsafe extern "C" fn chdir(path: *const c_char) -> c_int {
 
 /// fchdir(2); the permission of a served directory is its vnode's.
 pub(super) fn fchdir_with(descriptor: c_int, pass: impl FnOnce() -> c_int) -> c_int {
-    let served = world::get().and_then(|world| Some((world, fd_table::served(descriptor)?)));
+    let served = world::get().and_then(|world| {
+        // What is known has to do under a filter, which may not allow to ask.
+        let known = match fd_table::get(descriptor) {
+            Known::Served(entry) if credentials::under_filter() => Some(entry),
+            _ => fd_table::served(descriptor),
+        };
+        Some((world, known?))
+    });
     match served {
-        Some((world, entry)) => finish(Family::Cwd, enter(world, entry)),
+        Some((world, entry)) => {
+            let entered = may_enter(world, entry).and_then(|_| {
+                let arguments = [descriptor as usize, 0, 0, 0, 0, 0];
+                // SAFETY: no pointers.
+                sys::result(unsafe { sys::syscall6(nr::__NR_fchdir as usize, arguments) })
+            });
+            if entered.is_ok() {
+                cwd::set_served(entry);
+            }
+            finish(Family::Cwd, entered.map(|_| 0))
+        }
         None => {
             count(Family::Cwd, Outcome::PassedOutside);
             let answer = pass();
@@ -139,13 +163,14 @@ pub unsafe extern "C" fn fchdir(descriptor: c_int) -> c_int {
     })
 }
 
-/// A new root makes every absolute path mean something else, so nothing is served any
-/// more; the kernel's own root changes nothing.
+/// A new root makes every absolute path mean something else, the store's too, so nothing
+/// is served any more. The root that the process has already changes nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn chroot(path: *const c_char) -> c_int {
     let Some(real) = next::chroot() else {
         return errno::fail(Errno::ENOSYS);
     };
+    let before = sys::root_identity();
     let mut scratch = PathBuffer::new();
     // SAFETY: see the module above.
     let answer = unsafe {
@@ -160,9 +185,7 @@ pub unsafe extern "C" fn chroot(path: *const c_char) -> c_int {
             Where::Kernel => real(path),
         }
     };
-    // SAFETY: the caller's C string, which was resolved.
-    let text = unsafe { crate::locate::bytes(path) }.unwrap_or(b"/");
-    if answer == 0 && text.iter().any(|byte| *byte != b'/') {
+    if answer == 0 && (before.is_err() || before != sys::root_identity()) {
         world::retire();
     }
     answer
@@ -171,7 +194,7 @@ pub unsafe extern "C" fn chroot(path: *const c_char) -> c_int {
 /// The virtual path of the working directory, if it is served.
 pub(super) fn served_cwd(out: &mut [u8]) -> Option<usize> {
     let world = world::get()?;
-    match cwd::get(world)? {
+    match cwd::get(world, &mut cwd::Buffer::new())? {
         Cwd::Served(entry) => world.virtual_path(entry, out),
         _ => None,
     }

@@ -1,15 +1,15 @@
 //! readlink(2), realpath(3) and their twins; physical paths in `/proc` are shown
 //! as the virtual paths that they stand for.
 
-use super::{look_again, reading};
+use super::{access, cwd, look_again, reading};
 use crate::fd_table;
 use crate::heap::malloc;
-use crate::locate::{Where, is_bad, locate};
+use crate::locate::{Quick, Where, is_bad, locate, quick};
 use crate::served::vnode;
 use crate::started::{entry_of_program, program_of_loader};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
-use crate::{errno, magic_link, next, shown_text, sys, world};
+use crate::{canonical, errno, magic_link, next, shown_text, sys, world};
 use core::ffi::{c_char, c_int};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
@@ -261,15 +261,64 @@ pub(super) unsafe fn give_string(text: &[u8], out: *mut c_char) -> *mut c_char {
     }
 }
 
-unsafe fn give_virtual(world: &'static World, entry: Entry, out: *mut c_char) -> *mut c_char {
-    let mut path = [0; PATH_BYTES];
-    match world
-        .virtual_path(entry, &mut path)
-        .and_then(|bytes| path.get(..bytes))
-    {
-        // SAFETY: passed on to the caller.
-        Some(path) => unsafe { give_string(path, out) },
-        None => errno::fail_null(Errno::ENAMETOOLONG),
+/// Files as the other hooks show them.
+struct Shown;
+
+impl canonical::Files for Shown {
+    fn read_link(&mut self, path: *const c_char, text: &mut [u8]) -> Result<usize, Errno> {
+        let (out, room) = (text.as_mut_ptr().cast(), text.len());
+        // SAFETY: a C string and a buffer of ours.
+        let answer = unsafe {
+            readlink_at(nr::AT_FDCWD, path, out, room, |dirfd, path| {
+                raw(dirfd, path, out, room)
+            })
+        };
+        usize::try_from(answer).map_err(|_| errno::last())
+    }
+
+    fn find(&mut self, path: *const c_char) -> Result<(), Errno> {
+        const F_OK: c_int = 0;
+        let flags = nr::AT_EACCESS as c_int;
+        // SAFETY: a C string of ours.
+        match unsafe { access::faccessat(nr::AT_FDCWD, path, F_OK, flags) } {
+            0 => Ok(()),
+            _ => Err(errno::last()),
+        }
+    }
+
+    fn working_directory(&mut self, path: &mut [u8]) -> Result<usize, Errno> {
+        // SAFETY: a buffer of ours.
+        let found = unsafe { cwd::getcwd(path.as_mut_ptr().cast(), path.len().min(PATH_BYTES)) };
+        if found.is_null() {
+            return Err(errno::last());
+        }
+        let end = path.iter().position(|byte| *byte == 0);
+        end.ok_or(Errno::ENAMETOOLONG)
+    }
+}
+
+/// realpath(3) of a path that has to do with a mount.
+unsafe fn realpath_here(path: &[u8], out: *mut c_char) -> *mut c_char {
+    let before = errno::last();
+    let mut text = canonical::Text::new();
+    let answer = canonical::resolve(path, &mut Shown, &mut text);
+    // SAFETY: the caller's buffer of PATH_MAX bytes.
+    unsafe {
+        match answer {
+            Ok(()) => {
+                count(Family::Readlink, Outcome::Served);
+                errno::restore(before);
+                give_string(text.as_bytes(), out)
+            }
+            Err(error) => {
+                count(Family::Readlink, Outcome::Failed);
+                if !out.is_null() {
+                    // How far it got, as glibc has it.
+                    give_string(text.as_bytes(), out);
+                }
+                errno::fail_null(error)
+            }
+        }
     }
 }
 
@@ -278,59 +327,41 @@ pub unsafe extern "C" fn realpath(path: *const c_char, out: *mut c_char) -> *mut
     // SAFETY: see the module above.
     let pass =
         |path| unsafe { next::realpath().map_or(core::ptr::null_mut(), |real| real(path, out)) };
-    let mut scratch = PathBuffer::new();
     // SAFETY: the caller's C string.
-    let place = unsafe { locate(nr::AT_FDCWD, path, Options::FOLLOW, &mut scratch) };
-    match place {
-        Where::Served(world, entry) => {
+    let Some(text) = (unsafe { crate::locate::bytes(path) }) else {
+        return pass(path);
+    };
+    // SAFETY: the caller's C string, and its buffer of PATH_MAX bytes.
+    unsafe {
+        if let Quick::Found(..) = quick(path, Options::FOLLOW) {
+            // Spelled as the manifest has it, so there is nothing to resolve; but a mount's
+            // root may have a slash after it.
             count(Family::Readlink, Outcome::Served);
-            if vnode(world, entry).is_ok_and(|vnode| vnode.is_symlink()) {
-                // By way of `/proc` and a descriptor that is one: the text goes on.
-                let mut path = [0; PATH_BYTES];
-                if world.virtual_path(entry, &mut path).is_none() {
-                    return errno::fail_null(Errno::ENAMETOOLONG);
-                }
-                // SAFETY: a C string of ours, the caller's buffer.
-                return unsafe { realpath(path.as_ptr().cast(), out) };
-            }
-            // SAFETY: the caller's buffer.
-            unsafe { give_virtual(world, entry, out) }
+            let end = if text.len() > 1 {
+                text.strip_suffix(b"/")
+            } else {
+                None
+            };
+            return give_string(end.unwrap_or(text), out);
         }
-        Where::Absent { .. } => {
-            count(Family::Readlink, Outcome::Failed);
-            errno::fail_null(Errno::ENOENT)
-        }
-        Where::Failed(error) => {
-            count(Family::Readlink, Outcome::Failed);
-            errno::fail_null(error)
-        }
-        Where::KernelAt(path) => {
-            count(Family::Readlink, Outcome::PassedRewritten);
-            pass(path.as_ptr())
-        }
-        Where::Kernel => {
-            count(Family::Readlink, Outcome::PassedOutside);
-            let before = errno::last();
-            let answer = pass(path);
-            // SAFETY: the caller's C string and buffer.
-            unsafe {
-                if let Some(world) = world::get()
-                    && crate::locate::bytes(path).is_some_and(|path| path.starts_with(b"/proc/"))
-                {
+        let mut scratch = PathBuffer::new();
+        match locate(nr::AT_FDCWD, path, Options::FOLLOW, &mut scratch) {
+            Where::Kernel => {
+                count(Family::Readlink, Outcome::PassedOutside);
+                let before = errno::last();
+                let answer = pass(path);
+                if let Some(world) = world::get().filter(|_| text.starts_with(b"/proc/")) {
                     // By way of a link that may be read and not followed.
                     shown_text::rewrite_string(world, answer);
                 }
-                match look_again(
-                    answer.is_null().then_some(before),
-                    Family::Readlink,
-                    nr::AT_FDCWD,
-                    path,
-                    Options::FOLLOW,
-                ) {
-                    Some((world, entry)) => give_virtual(world, entry, out),
+                let failed = answer.is_null().then_some(before);
+                let (family, base) = (Family::Readlink, nr::AT_FDCWD);
+                match look_again(failed, family, base, path, Options::FOLLOW) {
+                    Some(_) => realpath_here(text, out),
                     None => answer,
                 }
             }
+            _ => realpath_here(text, out),
         }
     }
 }

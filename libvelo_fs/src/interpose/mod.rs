@@ -22,11 +22,13 @@ mod fts;
 mod ftw;
 mod glob;
 mod handle;
+mod identity;
 mod link;
 mod loader;
 mod mount;
 mod mount_tree;
 mod open;
+mod openat2;
 mod scandir;
 mod shell;
 mod socket;
@@ -58,7 +60,7 @@ fn options_of(flags: c_int) -> Options {
         follow_final: flags as u32 & nr::AT_SYMLINK_NOFOLLOW == 0,
         names_entry: false,
         allow_empty: flags as u32 & nr::AT_EMPTY_PATH != 0,
-        exact: false,
+        ..Options::FOLLOW
     }
 }
 
@@ -217,37 +219,6 @@ fn finish(family: Family, answer: Result<c_int, Errno>) -> c_int {
     }
 }
 
-/// What creation under a path with a slash at its end answers, if the place is
-/// served: the kernel refuses that spelling before it looks at the last name.
-///
-/// # Safety
-/// `path` is a C string or a bad pointer.
-unsafe fn creation_refused(dirfd: c_int, path: *const c_char) -> Option<Errno> {
-    // SAFETY: passed on to the caller.
-    let text = unsafe { locate::bytes(path) }?;
-    if text.last() != Some(&b'/') {
-        return None;
-    }
-    let mut name = [0u8; nr::PATH_MAX as usize];
-    let end = text.iter().rposition(|byte| *byte != b'/')? + 1;
-    let trimmed = text.get(..end)?;
-    name.get_mut(..end)?.copy_from_slice(trimmed);
-    let mut scratch = PathBuffer::new();
-    // SAFETY: a C string of ours, unless it fills the buffer.
-    match unsafe {
-        locate::locate(
-            dirfd,
-            name.get(..=end)?.as_ptr().cast(),
-            Options::ENTRY,
-            &mut scratch,
-        )
-    } {
-        Where::Served(..) | Where::Absent { .. } => Some(Errno::EISDIR),
-        Where::Failed(error) => Some(error),
-        Where::Kernel | Where::KernelAt(_) => None,
-    }
-}
-
 /// Notes what a descriptor is that the kernel has just opened for `path`: a plain
 /// file, or a plain directory above a mount, from which relative paths lead into it.
 ///
@@ -308,9 +279,10 @@ unsafe fn ancestor(dirfd: c_int, path: *const c_char) -> Option<Known> {
     let world = crate::world::get()?;
     // SAFETY: passed on to the caller.
     let path = unsafe { locate::bytes(path) }?;
+    let mut directory = crate::cwd::Buffer::new();
     let base: &[u8] = match (path, dirfd) {
         ([b'/', ..], _) => b"",
-        (_, nr::AT_FDCWD) => match crate::cwd::get(world)? {
+        (_, nr::AT_FDCWD) => match crate::cwd::get(world, &mut directory)? {
             crate::cwd::Cwd::Ancestor(directory) => directory,
             _ => return None,
         },

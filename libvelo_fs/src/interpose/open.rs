@@ -22,13 +22,14 @@ fn effective(flags: c_int) -> c_int {
 }
 
 /// How open(2) resolves its path: `O_NOFOLLOW` and exclusive creation stop at a final symlink.
-fn options_of(flags: c_int) -> Options {
-    let exclusive = nr::O_CREAT | nr::O_EXCL;
-    let stops = flags as u32 & nr::O_NOFOLLOW != 0 || flags as u32 & exclusive == exclusive;
-    if stops {
-        Options::NO_FOLLOW
-    } else {
-        Options::FOLLOW
+#[inline(always)]
+pub(super) fn options_of(flags: c_int) -> Options {
+    let creates = flags as u32 & (nr::O_CREAT | nr::O_PATH) == nr::O_CREAT;
+    let exclusive = creates && flags as u32 & nr::O_EXCL != 0;
+    Options {
+        follow_final: flags as u32 & nr::O_NOFOLLOW == 0 && !exclusive,
+        creates,
+        ..Options::FOLLOW
     }
 }
 
@@ -131,12 +132,6 @@ unsafe fn open_slowly(
     options: Options,
     pass: impl FnOnce(c_int, *const c_char) -> c_int,
 ) -> c_int {
-    if flags as u32 & nr::O_CREAT != 0
-        // SAFETY: passed on to the caller.
-        && let Some(error) = unsafe { super::creation_refused(dirfd, path) }
-    {
-        return super::finish(Family::Open, Err(error));
-    }
     let mut scratch = PathBuffer::new();
     // SAFETY: passed on to the caller.
     let place = unsafe { locate(dirfd, path, options, &mut scratch) };
@@ -174,16 +169,17 @@ unsafe fn open_slowly(
             }
             opened
         }
-        Where::Absent { slash, .. } => {
-            let creates = flags as u32 & nr::O_CREAT != 0 && flags as u32 & nr::O_PATH == 0;
-            let error = match (creates, slash) {
-                (true, true) => Errno::EISDIR,
-                (true, false) => Errno::EROFS,
-                (false, _) => Errno::ENOENT,
-            };
-            super::finish(Family::Open, Err(error))
-        }
+        Where::Absent { .. } => super::finish(Family::Open, Err(absent(options))),
         Where::Failed(error) => super::finish(Family::Open, Err(error)),
+    }
+}
+
+/// What opening a name answers that a served directory does not have.
+pub(super) fn absent(options: Options) -> Errno {
+    if options.creates {
+        Errno::EROFS
+    } else {
+        Errno::ENOENT
     }
 }
 
@@ -304,67 +300,4 @@ pub unsafe extern "C" fn creat(path: *const c_char, mode: c_uint) -> c_int {
 pub unsafe extern "C" fn creat64(path: *const c_char, mode: c_uint) -> c_int {
     // SAFETY: the same on 64-bit machines.
     unsafe { creat(path, mode) }
-}
-
-/// Every flag of open(2): openat2(2) refuses others.
-const KNOWN_FLAGS: u32 = nr::O_ACCMODE
-    | nr::O_CREAT
-    | nr::O_EXCL
-    | nr::O_NOCTTY
-    | nr::O_TRUNC
-    | nr::O_APPEND
-    | nr::O_NONBLOCK
-    | nr::O_SYNC
-    | nr::FASYNC
-    | nr::O_DIRECT
-    | nr::O_LARGEFILE
-    | nr::O_DIRECTORY
-    | nr::O_NOFOLLOW
-    | nr::O_NOATIME
-    | nr::O_CLOEXEC
-    | nr::O_PATH
-    | nr::O_TMPFILE;
-
-/// openat2(2), which the C library has no name for; it comes through `syscall()`.
-/// A served path with `resolve` restrictions is refused with ENOSYS, the answer on
-/// which every caller has a way without them.
-pub(super) unsafe fn openat2(
-    dirfd: c_int,
-    path: *const c_char,
-    how: *const nr::open_how,
-    bytes: usize,
-) -> c_int {
-    let raw = |dirfd: c_int, path: *const c_char| {
-        let arguments = [
-            dirfd as isize as usize,
-            path as usize,
-            how as usize,
-            bytes,
-            0,
-            0,
-        ];
-        // SAFETY: the kernel checks its pointers.
-        errno::from_kernel(unsafe { sys::syscall6(nr::__NR_openat2 as usize, arguments) })
-    };
-    if crate::locate::is_bad(how) || bytes < size_of::<nr::open_how>() {
-        return raw(dirfd, path);
-    }
-    // SAFETY: the caller's structure of at least that size.
-    let (flags, mode, restrictions) = unsafe { ((*how).flags, (*how).mode, (*how).resolve) };
-    let creates = flags & u64::from(nr::O_CREAT | nr::O_TMPFILE & !nr::O_DIRECTORY) != 0;
-    if flags & !u64::from(KNOWN_FLAGS) != 0 || mode != 0 && !creates {
-        // The kernel refuses this before it looks at the path.
-        return raw(dirfd, path);
-    }
-    let ignorable = u64::from(nr::RESOLVE_NO_MAGICLINKS);
-    if restrictions & !ignorable != 0 {
-        let mut scratch = PathBuffer::new();
-        // SAFETY: the caller's C string.
-        return match unsafe { locate(dirfd, path, Options::FOLLOW, &mut scratch) } {
-            Where::Kernel => raw(dirfd, path),
-            _ => errno::fail(Errno::ENOSYS),
-        };
-    }
-    // SAFETY: see the module above.
-    unsafe { open_at(dirfd, path, flags as c_int, raw) }
 }

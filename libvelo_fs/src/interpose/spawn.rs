@@ -394,12 +394,13 @@ fn check_directory(world: &World, entry: Entry) -> Result<(), Errno> {
 unsafe fn above(actions: *const c_void, path: *const c_char) -> Known {
     // SAFETY: passed on to the caller.
     let (from, text) = unsafe { (from(actions), bytes(path).unwrap_or(b"")) };
+    let mut buffer = cwd::Buffer::new();
     let start: &[u8] = match from {
         _ if text.starts_with(b"/") => b"",
         From::Known(Known::Ancestor { mount, bytes }) => world::get()
             .and_then(|world| world.mount(mount)?.path().get(..bytes as usize))
             .unwrap_or(b""),
-        From::Directory(_) => match world::get().and_then(cwd::get) {
+        From::Directory(_) => match world::get().and_then(|world| cwd::get(world, &mut buffer)) {
             Some(Cwd::Ancestor(directory)) => directory,
             _ => return Known::Foreign,
         },

@@ -118,7 +118,7 @@ fn behind_null_path(answer: c_int, dirfd: c_int) -> Option<(&'static world::Worl
         return served_descriptor(dirfd);
     }
     let world = world::get()?;
-    match cwd::get(world)? {
+    match cwd::get(world, &mut cwd::Buffer::new())? {
         cwd::Cwd::Served(entry) => Some((world, entry)),
         _ => None,
     }

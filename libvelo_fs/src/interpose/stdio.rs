@@ -2,71 +2,53 @@
 //! our other hooks, so streams are hooked by name.
 
 use super::look_again;
+use super::open::{absent, options_of};
 use crate::fd_table::{self, Known};
 use crate::locate::{User, Where, locate};
-use crate::served::{self, may_read, report_missing, vnode, with_kernel_path};
+use crate::served::{check_open, report_missing, vnode, with_kernel_path};
 use crate::stats::{Family, Outcome, count};
 use crate::symbol::weak_address;
 use crate::world::{Entry, World};
-use crate::{errno, maps_text, next, sys};
+use crate::{errno, maps_text, next};
 use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
-use velo_core::resolve::{Options, PathBuffer};
+use velo_core::resolve::PathBuffer;
 
-/// A stream mode as far as it matters here.
-#[derive(Clone, Copy)]
-struct Mode {
-    writes: bool,
-    creates: bool,
-    exclusive: bool,
-    /// What open(2) is given for it, as far as it decides on an error.
-    flags: u32,
-}
-
-unsafe fn mode_of(mode: *const c_char) -> Option<Mode> {
+/// The flags of open(2) that a stream mode stands for, as far as they matter here.
+unsafe fn flags_of(mode: *const c_char) -> Option<c_int> {
     // SAFETY: the caller's C string.
     let text = unsafe { crate::locate::bytes(mode) }?;
-    let first = *text.first()?;
-    if !matches!(first, b'r' | b'w' | b'a') {
-        return None;
-    }
-    let options = text.split(|byte| *byte == b',').next().unwrap_or(b"");
-    let both = options.contains(&b'+');
-    let exclusive = first != b'r' && options.contains(&b'x');
-    let created = match first {
-        b'r' => 0,
-        b'w' => nr::O_CREAT | nr::O_TRUNC,
-        _ => nr::O_CREAT | nr::O_APPEND,
+    let more = text.split(|byte| *byte == b',').next().unwrap_or(b"");
+    let (one_way, creates) = match text.first()? {
+        b'r' => (nr::O_RDONLY, 0),
+        b'w' => (nr::O_WRONLY, nr::O_CREAT | nr::O_TRUNC),
+        b'a' => (nr::O_WRONLY, nr::O_CREAT | nr::O_APPEND),
+        _ => return None,
     };
-    let access = match (both, first) {
-        (true, _) => nr::O_RDWR,
-        (false, b'r') => nr::O_RDONLY,
-        (false, _) => nr::O_WRONLY,
+    let access = if more.contains(&b'+') {
+        nr::O_RDWR
+    } else {
+        one_way
     };
-    Some(Mode {
-        writes: first != b'r' || both,
-        creates: first != b'r',
-        exclusive,
-        flags: access | created | if exclusive { nr::O_EXCL } else { 0 },
-    })
+    let exclusive = if creates != 0 && more.contains(&b'x') {
+        nr::O_EXCL
+    } else {
+        0
+    };
+    Some((access | creates | exclusive) as c_int)
 }
 
 /// What opening a served entry as a stream answers, given how to open a kernel path.
 unsafe fn open_served(
     world: &'static World,
     entry: Entry,
-    mode: Mode,
+    flags: c_int,
     open: impl FnOnce(*const c_char) -> *mut c_void,
 ) -> Result<*mut c_void, Errno> {
-    if mode.writes {
-        return Err(writing_refused(world, entry, mode));
-    }
     let vnode = vnode(world, entry)?;
-    if !may_read(world, entry, &vnode, &User::effective())? {
-        return Err(Errno::EACCES);
-    }
+    check_open(world, entry, &vnode, flags, &User::effective())?;
     let stream = with_kernel_path(world, entry, &vnode, open)?;
     if stream.is_null() {
         let error = errno::last();
@@ -78,17 +60,6 @@ unsafe fn open_served(
     }
     note(stream, Known::Served(entry));
     Ok(stream)
-}
-
-/// Why a served entry cannot be opened for writing.
-fn writing_refused(world: &'static World, entry: Entry, mode: Mode) -> Errno {
-    match served::open(world, entry, mode.flags as c_int, &User::effective(), None) {
-        Ok(descriptor) => {
-            sys::close(descriptor);
-            Errno::EROFS
-        }
-        Err(error) => error,
-    }
 }
 
 /// Notes what the descriptor below a stream is.
@@ -106,32 +77,17 @@ unsafe fn open_stream(
     open: impl Fn(*const c_char) -> *mut c_void,
 ) -> *mut c_void {
     // SAFETY: the caller's C strings.
-    let Some(wanted) = (unsafe { mode_of(mode) }) else {
+    let Some(flags) = (unsafe { flags_of(mode) }) else {
         return open(path);
     };
-    let options = if wanted.exclusive {
-        Options::NO_FOLLOW
-    } else {
-        Options::FOLLOW
-    };
+    let options = options_of(flags);
     let mut scratch = PathBuffer::new();
     // SAFETY: the caller's C string.
     let place = unsafe { locate(nr::AT_FDCWD, path, options, &mut scratch) };
-    if wanted.creates
-        // SAFETY: the caller's C string.
-        && let Some(error) = unsafe { super::creation_refused(nr::AT_FDCWD, path) }
-    {
-        count(Family::Open, Outcome::Failed);
-        return errno::fail_null(error);
-    }
     let answer = match place {
         // SAFETY: `open` takes any path.
-        Where::Served(world, entry) => unsafe { open_served(world, entry, wanted, open) },
-        Where::Absent { .. } => Err(if wanted.creates {
-            Errno::EROFS
-        } else {
-            Errno::ENOENT
-        }),
+        Where::Served(world, entry) => unsafe { open_served(world, entry, flags, open) },
+        Where::Absent { .. } => Err(absent(options)),
         Where::Failed(error) => Err(error),
         Where::KernelAt(path) => {
             count(Family::Open, Outcome::PassedRewritten);
@@ -150,7 +106,7 @@ unsafe fn open_stream(
                 return unsafe { opened(path, stream) };
             };
             // SAFETY: `open` takes any path.
-            unsafe { open_served(world, entry, wanted, open) }
+            unsafe { open_served(world, entry, flags, open) }
         }
     };
     match answer {
@@ -202,9 +158,13 @@ unsafe fn refused_mode(stream: *mut c_void, mode: *const c_char) -> Option<Errno
         return None;
     }
     // SAFETY: the caller's open stream and C string.
-    let (descriptor, mode) = unsafe { (next::fileno()?(stream), mode_of(mode)?) };
+    let (descriptor, flags) = unsafe { (next::fileno()?(stream), flags_of(mode)?) };
     let entry = fd_table::served(descriptor)?;
-    mode.writes.then(|| writing_refused(world, entry, mode))
+    if flags as u32 & nr::O_ACCMODE == nr::O_RDONLY {
+        return None;
+    }
+    let vnode = vnode(world, entry).ok()?;
+    check_open(world, entry, &vnode, flags, &User::effective()).err()
 }
 
 #[unsafe(no_mangle)]

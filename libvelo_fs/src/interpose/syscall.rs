@@ -4,9 +4,9 @@
 //! run in the stub itself, which touches no stack, as in the C library.
 
 use super::{
-    access, change, cwd, directory, exec, fd, filesystem, handle, link, mount, mount_tree,
+    access, change, cwd, directory, exec, fd, filesystem, handle, identity, link, mount, mount_tree,
 };
-use super::{open, socket, stat, watch, xattr, xattr_at};
+use super::{open, openat2, socket, stat, watch, xattr, xattr_at};
 use crate::{errno, sys, world};
 use core::ffi::{c_int, c_long};
 use linux_raw_sys::general as nr;
@@ -122,6 +122,20 @@ const NUMBERS: &[u32] = &[
     nr::__NR_move_mount,
     nr::__NR_fspick,
     nr::__NR_mount_setattr,
+    nr::__NR_setuid,
+    nr::__NR_setgid,
+    nr::__NR_setreuid,
+    nr::__NR_setregid,
+    nr::__NR_setresuid,
+    nr::__NR_setresgid,
+    nr::__NR_setgroups,
+    nr::__NR_setfsuid,
+    nr::__NR_setfsgid,
+    nr::__NR_capset,
+    nr::__NR_unshare,
+    nr::__NR_setns,
+    nr::__NR_prctl,
+    nr::__NR_seccomp,
 ];
 
 const fn bitmap() -> [u64; WORDS] {
@@ -197,7 +211,7 @@ unsafe extern "C" fn served(
         match number as u32 {
             nr::__NR_open => open::open(a as _, int_b, c as _),
             nr::__NR_openat => open::openat(fd_a, b as _, int_c, d as _),
-            nr::__NR_openat2 => return c_long::from(open::openat2(fd_a, b as _, c as _, d)),
+            nr::__NR_openat2 => return c_long::from(openat2::openat2(fd_a, b as _, c as _, d)),
             nr::__NR_creat => open::creat(a as _, b as _),
             nr::__NR_stat => stat::stat(a as _, b as _),
             nr::__NR_lstat => stat::lstat(a as _, b as _),
@@ -301,6 +315,20 @@ unsafe extern "C" fn served(
             nr::__NR_move_mount => mount_tree::move_mount(fd_a, b as _, int_c, d as _, e as _),
             nr::__NR_fspick => mount_tree::fspick(fd_a, b as _, c as _),
             nr::__NR_mount_setattr => mount_tree::mount_setattr(fd_a, b as _, c as _, d as _, e),
+            nr::__NR_setuid
+            | nr::__NR_setgid
+            | nr::__NR_setreuid
+            | nr::__NR_setregid
+            | nr::__NR_setresuid
+            | nr::__NR_setresgid
+            | nr::__NR_setgroups
+            | nr::__NR_setfsuid
+            | nr::__NR_setfsgid
+            | nr::__NR_capset
+            | nr::__NR_unshare
+            | nr::__NR_setns
+            | nr::__NR_prctl
+            | nr::__NR_seccomp => return identity::by_number(number as u32, all),
             _ => return errno::from_kernel(sys::syscall6(number, all)).into(),
         }
     };

@@ -11,7 +11,7 @@ use crate::{cwd, errno, next, sys, world};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
-use velo_core::resolve::{Credentials, Options};
+use velo_core::resolve::{Capabilities, Credentials, Options};
 
 const XATTR_NAME_MAX: usize = 255;
 
@@ -43,7 +43,7 @@ pub(super) unsafe fn get_of(
         return Err(Errno::ERANGE);
     }
     let user = User::effective();
-    if name.starts_with(b"trusted.") && !user.overrides() {
+    if name.starts_with(b"trusted.") && !user.capabilities().has(Capabilities::SYS_ADMIN) {
         return Err(Errno::ENODATA);
     }
     // The others have rules of their own (xattr(7)).
@@ -139,7 +139,7 @@ fn served(descriptor: c_int, number: u32) -> Result<Option<(&'static World, Entr
     let Some(world) = world::get() else {
         return Ok(None);
     };
-    let entry = match cwd::get(world) {
+    let entry = match cwd::get(world, &mut cwd::Buffer::new()) {
         _ if descriptor != nr::AT_FDCWD => fd_table::served(descriptor),
         Some(cwd::Cwd::Served(entry)) => Some(entry),
         _ => None,

@@ -28,7 +28,7 @@ pub enum Canonical<'r> {
 )]
 pub fn resolve_canonical<'r>(
     view: &View<'r>,
-    base: Base<'r>,
+    base: Base<'_>,
     path: &'r [u8],
     exact: bool,
     credentials: &dyn Credentials,

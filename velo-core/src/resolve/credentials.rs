@@ -13,16 +13,47 @@ pub const WRITE: u32 = 2;
 /// May execute a file, or search a directory.
 pub const EXECUTE: u32 = 1;
 
-/// The identity that permissions are checked for: the effective ids for most
-/// calls, the real ones for access(2).
+/// A set of capabilities (capabilities(7)): bit N is capability number N.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capabilities(pub u64);
+
+impl Capabilities {
+    /// Not one.
+    pub const NONE: Self = Self(0);
+    /// Every one.
+    pub const ALL: Self = Self(u64::MAX);
+    /// `CAP_DAC_OVERRIDE`: the permission bits do not bind.
+    pub const DAC_OVERRIDE: Self = Self(1 << 1);
+    /// `CAP_DAC_READ_SEARCH`: they do not bind who reads or searches.
+    pub const DAC_READ_SEARCH: Self = Self(1 << 2);
+    /// `CAP_FOWNER`: may do what only the owner may.
+    pub const FOWNER: Self = Self(1 << 3);
+    /// `CAP_SYS_ADMIN`: sees trusted extended attributes.
+    pub const SYS_ADMIN: Self = Self(1 << 21);
+    /// Each of these lets search any directory.
+    pub const SEARCH: Self = Self(Self::DAC_OVERRIDE.0 | Self::DAC_READ_SEARCH.0);
+
+    /// Whether one of `others` is in this set.
+    #[must_use]
+    pub const fn has(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+}
+
+/// The identity that permissions are checked for: the file system ids and effective
+/// capabilities for most calls, the real ids and what they would have for access(2).
 pub trait Credentials {
     /// The user id.
     fn uid(&self) -> u32;
     /// Whether `gid` is the group id or one of the supplementary groups.
     fn in_group(&self, gid: u32) -> bool;
-    /// Whether the permission bits do not bind this identity (`CAP_DAC_OVERRIDE`).
-    fn overrides(&self) -> bool {
-        self.uid() == 0
+    /// The capabilities in force: without further knowledge, all for user id 0.
+    fn capabilities(&self) -> Capabilities {
+        if self.uid() == 0 {
+            Capabilities::ALL
+        } else {
+            Capabilities::NONE
+        }
     }
 }
 
@@ -65,14 +96,25 @@ pub fn may_access(meta: &Metadata, mask: u32, who: &dyn Credentials) -> bool {
     if meta.mode >> shift & mask == mask {
         return true;
     }
-    let any_execute = meta.mode & 0o111 != 0;
     let directory = meta.mode & S_IFMT == S_IFDIR;
-    (mask & EXECUTE == 0 || any_execute || directory) && who.overrides()
+    // What CAP_DAC_READ_SEARCH suffices for, and what nothing does.
+    let looks = if directory {
+        mask & WRITE == 0
+    } else {
+        mask == READ
+    };
+    let executes_data = !directory && mask & EXECUTE != 0 && meta.mode & 0o111 == 0;
+    let enough = if looks {
+        Capabilities::SEARCH
+    } else {
+        Capabilities::DAC_OVERRIDE
+    };
+    !executes_data && who.capabilities().has(enough)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{EXECUTE, Identity, READ, WRITE, may_access};
+    use super::{Capabilities, Credentials, EXECUTE, Identity, READ, WRITE, may_access};
     use crate::manifest::{Metadata, Time};
 
     fn meta(mode: u32) -> Metadata {
@@ -132,5 +174,42 @@ mod tests {
         assert!(!may_access(&meta(0o100_666), EXECUTE, &root));
         assert!(may_access(&meta(0o100_010), EXECUTE, &root));
         assert!(may_access(&meta(0o040_000), READ | WRITE | EXECUTE, &root));
+    }
+
+    /// User id 1000 with these capabilities.
+    struct Capable(Capabilities);
+
+    impl Credentials for Capable {
+        fn uid(&self) -> u32 {
+            1000
+        }
+        fn in_group(&self, _: u32) -> bool {
+            false
+        }
+        fn capabilities(&self) -> Capabilities {
+            self.0
+        }
+    }
+
+    #[test]
+    fn capabilities_count_and_not_the_user_id() {
+        let reads = Capable(Capabilities::DAC_READ_SEARCH);
+        assert!(may_access(&meta(0o100_000), READ, &reads));
+        assert!(!may_access(&meta(0o100_000), READ | WRITE, &reads));
+        assert!(!may_access(&meta(0o100_010), READ | EXECUTE, &reads));
+        assert!(may_access(&meta(0o040_000), READ | EXECUTE, &reads));
+        assert!(!may_access(&meta(0o040_000), WRITE, &reads));
+        let overrides = Capable(Capabilities::DAC_OVERRIDE);
+        assert!(may_access(
+            &meta(0o100_010),
+            READ | WRITE | EXECUTE,
+            &overrides
+        ));
+        assert!(!may_access(&meta(0o100_000), EXECUTE, &overrides));
+        assert!(!may_access(
+            &meta(0o100_000),
+            READ,
+            &Capable(Capabilities::FOWNER)
+        ));
     }
 }

@@ -12,7 +12,9 @@ use super::buffer::Line;
 use super::lexical::{Shape, last_slash, shape};
 use super::tree::Kind;
 use super::view::Mount;
-use super::{LINKS_MAX, NAME_MAX_BYTES, Options, Outside, PathBuffer, Question, Resolution};
+use super::{
+    Capabilities, LINKS_MAX, NAME_MAX_BYTES, Options, Outside, PathBuffer, Question, Resolution,
+};
 use crate::errno::Errno;
 
 /// Ancestors that are tried for a path that has no entry. Enough for what programs
@@ -273,6 +275,8 @@ impl<'r> Question<'r, '_> {
         slash: bool,
     ) -> Option<Result<Resolution<'r>, Errno>> {
         match look {
+            Look::Outside => Some(Ok(Resolution::Outside)),
+            _ if self.options.creates => None,
             Look::Found(index) => Some(Ok(Resolution::Found { mount, index })),
             Look::Absent { parent, name_bytes } => {
                 let start = tail.len().checked_sub(name_bytes as usize)?;
@@ -285,7 +289,6 @@ impl<'r> Question<'r, '_> {
                 }))
             }
             Look::Fails(errno) => Some(Err(errno)),
-            Look::Outside => Some(Ok(Resolution::Outside)),
             Look::Link { .. } | Look::Decline => None,
         }
     }
@@ -370,10 +373,13 @@ impl<'r> Question<'r, '_> {
         }
     }
 
-    /// Whether nothing on the way to an entry of `kind` asks for permission.
+    /// Whether nothing on the way to an entry of `kind` asks for permission. Who has
+    /// capabilities without user id 0 walks, so that nobody else is asked for them.
     #[inline]
     fn is_open(&self, kind: Kind) -> bool {
-        kind.is_public() || self.credentials.overrides()
+        kind.is_public()
+            || (self.credentials.uid() == 0
+                && self.credentials.capabilities().has(Capabilities::SEARCH))
     }
 
     /// Follows the symlink that `line` is up to `end`, and all that come after it.
@@ -387,6 +393,9 @@ impl<'r> Question<'r, '_> {
         mut tail: &'r [u8],
         mut slash: bool,
     ) -> Option<Result<Resolution<'r>, Errno>> {
+        if self.options.creates {
+            return None;
+        }
         for _ in 0..LINKS_MAX {
             let served = self.view.mount(mount)?;
             let is_last = end as usize == line.len();

@@ -31,14 +31,16 @@ mod hit;
 mod lexical;
 mod outside;
 mod pending;
+mod restrict;
 mod tree;
 mod view;
 mod walk;
 
 pub use buffer::PathBuffer;
 pub use canonical::{Canonical, resolve_canonical};
-pub use credentials::{Credentials, EXECUTE, Identity, READ, WRITE, may_access};
+pub use credentials::{Capabilities, Credentials, EXECUTE, Identity, READ, WRITE, may_access};
 pub use hit::Quick;
+pub use restrict::Restrict;
 pub use view::{Mount, View, ViewError};
 
 use crate::errno::Errno;
@@ -85,6 +87,11 @@ pub struct Options {
     /// Read every outside component as a symlink: the second look, for a path that
     /// the kernel did not find but that may lead into a mount through a symlink.
     pub exact: bool,
+    /// As open(2) with `O_CREAT`: a last name with a slash after it is EISDIR, be it
+    /// there or not, and also where a symlink spells it.
+    pub creates: bool,
+    /// What the way must not do.
+    pub restrict: Restrict,
 }
 
 impl Options {
@@ -94,6 +101,8 @@ impl Options {
         names_entry: false,
         allow_empty: false,
         exact: false,
+        creates: false,
+        restrict: Restrict::NOTHING,
     };
     /// As lstat(2), readlink(2), `O_NOFOLLOW`: the final symlink is the answer.
     pub const NO_FOLLOW: Self = Self {
@@ -153,12 +162,13 @@ pub trait Outside {
 ///
 /// # Errors
 /// What the kernel would answer for a tree that stands at its mount points:
-/// ENOENT, ENOTDIR, EACCES, ELOOP, ENAMETOOLONG. Errors of outside components are
+/// ENOENT, ENOTDIR, EACCES, ELOOP, ENAMETOOLONG, for creation EISDIR, and EXDEV where
+/// [`Options::restrict`] forbids the way. Errors of outside components are
 /// left to the kernel, except ENAMETOOLONG for a rewritten path that got too long.
 #[inline]
 pub fn resolve<'r>(
     view: &View<'r>,
-    base: Base<'r>,
+    base: Base<'_>,
     path: &'r [u8],
     options: Options,
     credentials: &dyn Credentials,
@@ -175,6 +185,9 @@ pub fn resolve<'r>(
         options,
         credentials,
     };
+    if !options.restrict.is_nothing() {
+        return question.walk(outside, scratch);
+    }
     match (path.first(), base) {
         (Some(b'/'), _) => {
             if let Some((mount, rest)) = view.mount_of_prefix(path) {
@@ -203,7 +216,7 @@ pub fn resolve<'r>(
 /// What is asked, and by whom.
 struct Question<'r, 'c> {
     view: &'c View<'r>,
-    base: Base<'r>,
+    base: Base<'c>,
     path: &'r [u8],
     options: Options,
     credentials: &'c dyn Credentials,

@@ -45,6 +45,11 @@ impl<'r> Pending<'r> {
         Ok(())
     }
 
+    /// Whether nothing is left.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.depth == 0
+    }
+
     /// Takes the next component.
     #[inline]
     pub(super) fn next(&mut self) -> Option<Part<'r>> {

@@ -11,7 +11,9 @@ use super::credentials::Credentials;
 use super::pending::{Part, Pending};
 use super::tree::Kind;
 use super::view::View;
-use super::{Base, LINKS_MAX, NAME_MAX_BYTES, Options, Outside, PathBuffer, Question, Resolution};
+use super::{
+    Base, LINKS_MAX, NAME_MAX_BYTES, Options, Outside, PathBuffer, Question, Resolution, Restrict,
+};
 use crate::errno::Errno;
 use core::ffi::CStr;
 
@@ -59,11 +61,15 @@ pub(super) struct Walk<'r, 'c> {
     credentials: &'c dyn Credentials,
     pub(super) outside: &'c mut dyn Outside,
     pub(super) pending: Pending<'r>,
-    here: Here,
-    /// The canonical path of `here`, `/` being empty. Not kept up within a mount
-    /// unless mounts are nested.
+    pub(super) here: Here,
+    /// The canonical path of `here`, `/` being empty. Within a mount kept up only if
+    /// `tracks`.
     pub(super) at: Line<'r>,
     pub(super) link_texts: LinkTexts<'r>,
+    /// Whether mounts are nested, or the way is restricted.
+    tracks: bool,
+    /// Bytes of `at` in the directory that the way is confined to.
+    pub(super) scope: Option<usize>,
     links: usize,
     /// Whether a symlink outside was followed.
     pub(super) links_outside: bool,
@@ -94,6 +100,8 @@ impl<'r, 'c> Walk<'r, 'c> {
             here: Here::Outside,
             at,
             link_texts,
+            tracks: question.view.nested() || !question.options.restrict.is_nothing(),
+            scope: None,
             links: 0,
             links_outside: false,
             must_be_dir: false,
@@ -104,11 +112,14 @@ impl<'r, 'c> Walk<'r, 'c> {
     }
 
     /// Resolves `path`, shorter than `PATH_MAX`, against `base`.
-    pub(super) fn run(mut self, base: Base<'r>, path: &'r [u8]) -> Result<Resolution<'r>, Errno> {
+    pub(super) fn run(mut self, base: Base<'_>, path: &'r [u8]) -> Result<Resolution<'r>, Errno> {
         if let Some(end) = self.start(base, path)? {
             return self.finish(end);
         }
         while let Some(part) = self.pending.next() {
+            if part.name == b".." && self.stays_in_scope()? {
+                continue;
+            }
             let step = match self.here {
                 Here::In { mount, dir, kind } => self.step_in(mount, dir, kind, part)?,
                 Here::Implied { mount } => self.step_implied(mount, part)?,
@@ -127,19 +138,24 @@ impl<'r, 'c> Walk<'r, 'c> {
     }
 
     /// Puts the walk where `path` begins.
-    fn start(&mut self, base: Base<'r>, path: &'r [u8]) -> Step<'r> {
+    fn start(&mut self, base: Base<'_>, path: &'r [u8]) -> Step<'r> {
         if path.is_empty() && !self.options.allow_empty {
             return Err(Errno::ENOENT);
         }
         match base {
-            _ if path.first() == Some(&b'/') => return self.start_absolute(path).map(|()| None),
+            _ if path.first() == Some(&b'/') && !self.options.restrict.has(Restrict::IN_ROOT) => {
+                if self.options.restrict.has(Restrict::BENEATH) {
+                    return Err(Errno::EXDEV);
+                }
+                return self.start_absolute(path).map(|()| None);
+            }
             Base::Entry { mount, index } => {
                 let stood = self.stand_on(mount, index);
                 if path.is_empty() && stood != Err(Errno::EIO) {
                     return Ok(Some(End::Found { mount, index }));
                 }
                 stood?;
-                if self.view.nested() {
+                if self.tracks {
                     let mount = self.view.mount(mount).ok_or(Errno::EIO)?;
                     mount.push_path(index, &mut self.at)?;
                 }
@@ -162,6 +178,9 @@ impl<'r, 'c> Walk<'r, 'c> {
                     matches!(base, Base::Cwd(_)) || self.view.is_above_mount(self.at.as_bytes());
             }
         }
+        if self.options.restrict.has(Restrict::SCOPED) {
+            self.scope = Some(self.at.len());
+        }
         self.pending.push(path)?;
         Ok(None)
     }
@@ -170,7 +189,13 @@ impl<'r, 'c> Walk<'r, 'c> {
     fn start_absolute(&mut self, text: &'r [u8]) -> Result<(), Errno> {
         if let Some((mount, rest)) = self.view.mount_of_prefix(text) {
             self.enter(mount)?;
-            return self.pending.push(rest);
+            self.pending.push(rest)?;
+            let named = text.len() - rest.len();
+            if self.options.creates && named > 1 && text.ends_with(b"/") && self.pending.is_empty()
+            {
+                return Err(Errno::EISDIR);
+            }
+            return Ok(());
         }
         self.at.truncate(0);
         self.here = Here::Outside;
@@ -201,7 +226,8 @@ impl<'r, 'c> Walk<'r, 'c> {
     /// Stands on the root of a mount.
     fn enter(&mut self, mount: usize) -> Result<(), Errno> {
         let entered = self.view.mount(mount).ok_or(Errno::EIO)?;
-        if self.view.nested() {
+        self.cross(entered.path())?;
+        if self.tracks {
             self.at.truncate(0);
             self.at.push(entered.path())?;
         }
@@ -209,7 +235,7 @@ impl<'r, 'c> Walk<'r, 'c> {
     }
 
     /// Stands at the directory whose canonical path is `at`.
-    fn stand_at(&mut self) -> Result<(), Errno> {
+    pub(super) fn stand_at(&mut self) -> Result<(), Errno> {
         let Some((mount, rest)) = self.view.mount_of_prefix(self.at.as_bytes()) else {
             self.here = Here::Outside;
             self.certain = true;
@@ -238,6 +264,9 @@ impl<'r, 'c> Walk<'r, 'c> {
 
     /// Takes the root of `mount` as the answer to `part`, or goes on from there.
     pub(super) fn arrive(&mut self, mount: usize, part: Part<'r>) -> Step<'r> {
+        if self.options.creates && part.last && part.slash {
+            return Err(Errno::EISDIR);
+        }
         self.enter(mount)?;
         Ok(match self.here {
             Here::In { mount, dir, .. } if part.last => Some(End::Found { mount, index: dir }),
@@ -248,20 +277,19 @@ impl<'r, 'c> Walk<'r, 'c> {
     /// One component, in a served directory.
     fn step_in(&mut self, number: usize, dir: u32, kind: Kind, part: Part<'r>) -> Step<'r> {
         let mount = self.view.mount(number).ok_or(Errno::EIO)?;
-        if !mount.may_search(dir, kind, self.credentials) {
-            return Err(Errno::EACCES);
-        }
+        self.search(number, dir, kind)?;
         match part.name {
             b"." => return Ok(None),
             b".." => {
                 match mount.parent(dir) {
                     Some(parent) => {
                         self.stand_on(number, parent)?;
-                        if self.view.nested() {
+                        if self.tracks {
                             self.at.pop_name();
                         }
                     }
                     None => {
+                        self.cross(mount.path())?;
                         self.at.truncate(0);
                         self.at.push(mount.path())?;
                         self.at.pop_name();
@@ -270,6 +298,7 @@ impl<'r, 'c> Walk<'r, 'c> {
                 }
                 return Ok(None);
             }
+            _ if self.options.creates && part.last && part.slash => return Err(Errno::EISDIR),
             name if name.len() > NAME_MAX_BYTES => return Err(Errno::ENAMETOOLONG),
             _ => {}
         }
@@ -319,7 +348,7 @@ impl<'r, 'c> Walk<'r, 'c> {
                 index,
             }));
         }
-        if self.view.nested() {
+        if self.tracks {
             self.at.push_name(part.name)?;
         }
         self.here = Here::In {
@@ -338,6 +367,7 @@ impl<'r, 'c> Walk<'r, 'c> {
                 self.at.pop_name();
                 return self.stand_at().map(|()| None);
             }
+            _ if self.options.creates && part.last && part.slash => return Err(Errno::EISDIR),
             name if name.len() > NAME_MAX_BYTES => return Err(Errno::ENAMETOOLONG),
             _ => {}
         }
@@ -371,6 +401,16 @@ impl<'r, 'c> Walk<'r, 'c> {
         })
     }
 
+    /// Searches served directory `dir`.
+    pub(super) fn search(&self, mount: usize, dir: u32, kind: Kind) -> Result<(), Errno> {
+        let mount = self.view.mount(mount).ok_or(Errno::EIO)?;
+        if mount.may_search(dir, kind, self.credentials) {
+            Ok(())
+        } else {
+            Err(Errno::EACCES)
+        }
+    }
+
     /// Whether a symlink named by `part` is followed.
     pub(super) fn follows(&self, part: Part<'r>) -> bool {
         let Options {
@@ -383,13 +423,14 @@ impl<'r, 'c> Walk<'r, 'c> {
 
     /// Goes on with the target of the symlink that `part` names.
     pub(super) fn follow(&mut self, target: &'r [u8], part: Part<'r>) -> Result<(), Errno> {
-        if self.links >= LINKS_MAX {
+        if self.links >= LINKS_MAX || self.options.restrict.has(Restrict::NO_SYMLINKS) {
             return Err(Errno::ELOOP);
         }
         self.links += 1;
         self.must_be_dir |= part.last && part.slash;
         match target.first() {
             None => Err(Errno::ENOENT),
+            Some(b'/') if self.jump_to_root(target)? => Ok(()),
             Some(b'/') => self.start_absolute(target),
             Some(_) => {
                 self.undecided = true;

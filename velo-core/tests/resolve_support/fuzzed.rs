@@ -18,7 +18,7 @@ use velo_core::errno::Errno;
 use velo_core::manifest::write::{Content, ManifestBuilder, Meta};
 use velo_core::manifest::{HEADER_BYTES, Manifest};
 use velo_core::resolve::{
-    Base, Identity, Mount, Options, Outside, PathBuffer, Resolution, View, resolve,
+    Base, Identity, Mount, Options, Outside, PathBuffer, Resolution, Restrict, View, resolve,
 };
 
 /// Runs one input; panics if the resolver contradicts itself.
@@ -97,6 +97,8 @@ impl Run<'_> {
             names_entry: self.flags & 2 != 0,
             allow_empty: self.flags & 4 != 0,
             exact: self.flags & 8 != 0,
+            creates: self.flags & 16 != 0,
+            restrict: Restrict(self.flags >> 5 & 1 | self.flags >> 4 & 12 | self.seed & 16),
         }
     }
 

@@ -1,7 +1,8 @@
 //! rename(2), link(2), symlink(2) and their twins: two paths, of which either may be served.
 
-use super::{Change, EBUSY, at, changing, last_component, raw, refusal};
-use crate::locate::{Where, bytes, is_bad, locate};
+use super::parent::{Last, Parent, last_of, parent_of};
+use super::{Change, EBUSY, at, changing, is_root, raw, refusal};
+use crate::locate::{Where, bytes, locate};
 use crate::stats::{Family, Outcome, count};
 use crate::{errno, next, sys};
 use core::ffi::{c_char, c_int, c_uint};
@@ -80,14 +81,29 @@ pub unsafe extern "C" fn linkat(
     new: *const c_char,
     flags: c_int,
 ) -> c_int {
-    let follows = flags as u32 & nr::AT_SYMLINK_FOLLOW != 0;
+    let pass = |old_dirfd: c_int, old: *const c_char, new_dirfd: c_int, new: *const c_char| {
+        match next::linkat() {
+            // SAFETY: the caller's arguments.
+            Some(real) => unsafe { real(old_dirfd, old, new_dirfd, new, flags) },
+            None => raw(
+                nr::__NR_linkat,
+                [
+                    at(old_dirfd),
+                    old as usize,
+                    at(new_dirfd),
+                    new as usize,
+                    flags as usize,
+                ],
+            ),
+        }
+    };
+    if flags as u32 & !LINK_FLAGS != 0 {
+        return pass(old_dirfd, old, new_dirfd, new);
+    }
     let options = Options {
         allow_empty: flags as u32 & nr::AT_EMPTY_PATH != 0,
-        ..if follows {
-            Options::FOLLOW
-        } else {
-            Options::NO_FOLLOW
-        }
+        follow_final: flags as u32 & nr::AT_SYMLINK_FOLLOW != 0,
+        ..Options::NO_FOLLOW
     };
     let (mut old_scratch, mut new_scratch) = (PathBuffer::new(), PathBuffer::new());
     // SAFETY: the caller's C strings.
@@ -97,37 +113,69 @@ pub unsafe extern "C" fn linkat(
             locate(new_dirfd, new, Options::ENTRY, &mut new_scratch),
         )
     };
+    let (kernel_old_dirfd, kernel_old) = passed(old_dirfd, old, &old_place);
+    let (kernel_new_dirfd, kernel_new) = passed(new_dirfd, new, &new_place);
+    let is_new_outside = matches!(new_place, Where::Kernel | Where::KernelAt(_));
+    // The old name is looked up first, then the new one; then come their mounts.
     let error = match &old_place {
         Where::Failed(error) => Some(*error),
         Where::Absent { .. } => Some(Errno::ENOENT),
-        Where::Kernel | Where::KernelAt(_) if mount_of(&new_place).is_some() => {
-            let (old_dirfd, old) = passed(old_dirfd, old, &old_place);
-            kernel_refusal(old_dirfd, old, false)
-                .or_else(|| refusal(Change::Create, new, &new_place))
-        }
-        _ => refusal(Change::Create, new, &new_place)
-            .or(matches!(old_place, Where::Served(..)).then_some(Errno::EXDEV)),
+        Where::Kernel | Where::KernelAt(_) if is_new_outside => None,
+        Where::Kernel | Where::KernelAt(_) => look_up(kernel_old_dirfd, kernel_old, options)
+            .err()
+            .or_else(|| refusal(Change::Create, new_dirfd, new, &new_place)),
+        Where::Served(..) if is_new_outside => Some(other_mount(kernel_new_dirfd, kernel_new)),
+        Where::Served(..) => refusal(Change::Create, new_dirfd, new, &new_place),
     };
     if let Some(error) = error {
         count(Family::Change, Outcome::Failed);
         return errno::fail(error);
     }
-    let (old_dirfd, old) = passed(old_dirfd, old, &old_place);
-    let (new_dirfd, new) = passed(new_dirfd, new, &new_place);
-    match next::linkat() {
-        // SAFETY: the caller's arguments.
-        Some(real) => unsafe { real(old_dirfd, old, new_dirfd, new, flags) },
-        None => raw(
-            nr::__NR_linkat,
-            [
-                at(old_dirfd),
-                old as usize,
-                at(new_dirfd),
-                new as usize,
-                flags as usize,
-            ],
-        ),
+    pass(kernel_old_dirfd, kernel_old, kernel_new_dirfd, kernel_new)
+}
+
+/// The flags that linkat(2) knows.
+const LINK_FLAGS: u32 = nr::AT_SYMLINK_FOLLOW | nr::AT_EMPTY_PATH;
+
+/// Whether one of the kernel's own paths is a directory, or why it is not found.
+fn look_up(dirfd: c_int, path: *const c_char, options: Options) -> Result<bool, Errno> {
+    let empty = if options.allow_empty {
+        nr::AT_EMPTY_PATH
+    } else {
+        0
+    };
+    let stays = if options.follow_final {
+        0
+    } else {
+        nr::AT_SYMLINK_NOFOLLOW
+    };
+    let mut out = core::mem::MaybeUninit::<sys::Stat>::uninit();
+    // SAFETY: the caller's C string, a buffer of ours.
+    let answer = unsafe { sys::fstatat(dirfd, path, out.as_mut_ptr(), (empty | stays) as c_int) };
+    sys::result(answer)?;
+    // SAFETY: the kernel has filled it.
+    Ok(unsafe { out.assume_init() }.st_mode & nr::S_IFMT == nr::S_IFDIR)
+}
+
+/// What a link from a mount to `new`, outside, answers: the kernel's word on the new
+/// name, which comes before EXDEV. It is asked for a link to a file of `/proc`, which
+/// is on a mount of its own and never has any.
+fn other_mount(dirfd: c_int, new: *const c_char) -> Errno {
+    let stand_in = c"/proc/self/maps".as_ptr();
+    if look_up(nr::AT_FDCWD, stand_in, Options::FOLLOW).is_err() {
+        return Errno::EXDEV;
     }
+    let arguments = [
+        at(nr::AT_FDCWD),
+        stand_in as usize,
+        at(dirfd),
+        new as usize,
+        0,
+        0,
+    ];
+    // SAFETY: C strings; the kernel makes nothing of them.
+    let answer = unsafe { sys::syscall6(nr::__NR_linkat as usize, arguments) };
+    sys::result(answer).err().unwrap_or(Errno::EXDEV)
 }
 
 /// What the kernel shall see of a path that is its own.
@@ -138,51 +186,102 @@ fn passed(dirfd: c_int, path: *const c_char, place: &Where<'_>) -> (c_int, *cons
     }
 }
 
-/// Stands for the directory above a mount, where its name is.
-const MOUNT_POINT: u16 = u16::MAX;
+/// One of the two names of rename(2).
+struct Side {
+    last: Last,
+    parent: Parent,
+    /// The mount whose root has this name, which stands outside.
+    root: Option<u16>,
+    slash: bool,
+    dirfd: c_int,
+    path: *const c_char,
+}
 
-/// The mount that the directory of a path's name lies in.
-fn mount_of(place: &Where<'_>) -> Option<u16> {
-    match place {
-        // The name of a mount's root stands in the directory above, outside.
-        Where::Served(world, entry) => {
-            let root = world.mount(entry.mount)?.top() == entry.index;
-            Some(if root { MOUNT_POINT } else { entry.mount })
+impl Side {
+    /// # Safety
+    /// `path` is a C string that was resolved to `place`.
+    unsafe fn new(dirfd: c_int, path: *const c_char, place: &Where<'_>) -> Result<Self, Errno> {
+        let (kernel_dirfd, kernel_path) = passed(dirfd, path, place);
+        // SAFETY: passed on to the caller.
+        let (text, parent) = unsafe { (bytes(path).unwrap_or(b""), parent_of(dirfd, path)?) };
+        let root = match place {
+            Where::Served(world, entry) if is_root(world, *entry) => Some(entry.mount),
+            _ => None,
+        };
+        Ok(Self {
+            last: last_of(text),
+            slash: text.ends_with(b"/"),
+            root: root.filter(|_| matches!(parent, Parent::Outside(_))),
+            parent,
+            dirfd: kernel_dirfd,
+            path: kernel_path,
+        })
+    }
+
+    /// Whether it is a directory, or why it is not there.
+    fn look_up(&self) -> Result<bool, Errno> {
+        match self.root {
+            Some(_) => Ok(true),
+            None => look_up(self.dirfd, self.path, Options::NO_FOLLOW),
         }
-        Where::Absent { mount, .. } => Some(*mount),
-        _ => None,
     }
 }
 
-/// What the kernel has against its own one of two paths: that comes before EXDEV. Of a
-/// name to be made or moved only the directory has to be there (`parent`).
-fn kernel_refusal(dirfd: c_int, path: *const c_char, parent: bool) -> Option<Errno> {
-    // SAFETY: the caller's C string.
-    let text = unsafe { bytes(path) }?;
-    if text.is_empty() {
-        return Some(Errno::ENOENT);
-    }
-    let mut directory = [0u8; nr::PATH_MAX as usize];
-    let end = text
-        .iter()
-        .rposition(|byte| *byte != b'/')
-        .map_or(0, |last| last + 1);
-    let trimmed = text.get(..end)?;
-    let slash = trimmed.iter().rposition(|byte| *byte == b'/');
-    let kept = match slash {
-        _ if !parent => text,
-        Some(slash) => trimmed.get(..=slash)?,
-        None if text.starts_with(b"/") => b"/",
-        None => b".",
+/// What rename(2) answers where one of the names has to do with a mount, or `None` if
+/// both are the kernel's. It is done where both are names of one thing. The order is that of do_renameat2() and vfs_rename().
+fn rename_refused(old: &Side, new: &Side, flags: u32) -> Option<Result<(), Errno>> {
+    let keeps = flags & RENAME_NOREPLACE != 0;
+    let same = match (&old.parent, &new.parent) {
+        (Parent::Mount(old), Parent::Mount(new)) => old == new,
+        (Parent::Outside(_), Parent::Outside(_)) if old.root.or(new.root).is_none() => return None,
+        (Parent::Outside(_), Parent::Outside(_)) => true,
+        _ => false,
     };
-    directory
-        .get_mut(..kept.len())
-        .filter(|slot| slot.len() < nr::PATH_MAX as usize)?
-        .copy_from_slice(kept);
-    const F_OK: c_int = 0;
-    // SAFETY: a C string of ours.
-    sys::result(unsafe { sys::faccessat(dirfd, directory.as_ptr().cast(), F_OK, 0) }).err()
+    if !same {
+        return Some(Err(Errno::EXDEV));
+    }
+    if old.last != Last::Name {
+        return Some(Err(EBUSY));
+    }
+    if new.last != Last::Name {
+        return Some(Err(if keeps { Errno::EEXIST } else { EBUSY }));
+    }
+    let (Parent::Outside(old_parent), Parent::Outside(new_parent)) = (&old.parent, &new.parent)
+    else {
+        return Some(Err(Errno::EROFS));
+    };
+    let check = || {
+        old_parent.is_read_only()?;
+        let is_directory = old.look_up()?;
+        let target = new.look_up();
+        let exchanges = flags & RENAME_EXCHANGE != 0;
+        match target {
+            Ok(_) if keeps => return Err(Errno::EEXIST),
+            Err(error) if exchanges => return Err(error),
+            _ => {}
+        }
+        let slashes = old.slash || (new.slash && !exchanges);
+        if (!is_directory && slashes) || (exchanges && new.slash && target == Ok(false)) {
+            return Err(Errno::ENOTDIR);
+        }
+        if old.root == new.root {
+            return Ok(());
+        }
+        old_parent.may_change()?;
+        new_parent.may_change()?;
+        Err(match target {
+            Ok(false) if is_directory && !exchanges => Errno::ENOTDIR,
+            Ok(true) if !is_directory && !exchanges => Errno::EISDIR,
+            _ => EBUSY,
+        })
+    };
+    Some(check())
 }
+
+/// The flags of renameat2(2).
+const RENAME_NOREPLACE: u32 = 1;
+const RENAME_EXCHANGE: u32 = 2;
+const RENAME_WHITEOUT: u32 = 4;
 
 /// rename(2) in all its forms.
 unsafe fn renaming(
@@ -190,9 +289,13 @@ unsafe fn renaming(
     old: *const c_char,
     new_dirfd: c_int,
     new: *const c_char,
+    flags: u32,
     pass: impl FnOnce(c_int, *const c_char, c_int, *const c_char) -> c_int,
 ) -> c_int {
-    if is_bad(old) || is_bad(new) {
+    let known = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
+    let exchanges = flags & RENAME_EXCHANGE != 0;
+    let is_invalid = flags & !known != 0 || (exchanges && flags != RENAME_EXCHANGE);
+    if is_invalid {
         return pass(old_dirfd, old, new_dirfd, new);
     }
     let (mut old_scratch, mut new_scratch) = (PathBuffer::new(), PathBuffer::new());
@@ -203,45 +306,23 @@ unsafe fn renaming(
             locate(new_dirfd, new, Options::ENTRY, &mut new_scratch),
         )
     };
-    let error = match (&old_place, &new_place) {
-        (Where::Failed(error), _) | (_, Where::Failed(error)) => Some(*error),
-        (old_place, new_place) => match (mount_of(old_place), mount_of(new_place)) {
-            (None, None) => None,
-            (Some(MOUNT_POINT), None | Some(MOUNT_POINT)) | (None, Some(MOUNT_POINT)) => {
-                Some(EBUSY)
-            }
-            (Some(old_mount), Some(new_mount)) if old_mount == new_mount => {
-                // SAFETY: C strings that were resolved before.
-                let ends = unsafe { [bytes(old), bytes(new)] };
-                let dots = |path: &Option<&[u8]>| {
-                    path.is_some_and(|path| matches!(last_component(path), b"." | b".."))
-                };
-                Some(if ends.iter().any(dots) {
-                    EBUSY
-                } else {
-                    Errno::EROFS
-                })
-            }
-            (Some(_), None) => Some(
-                {
-                    let (new_dirfd, new) = passed(new_dirfd, new, new_place);
-                    kernel_refusal(new_dirfd, new, true)
-                }
-                .unwrap_or(Errno::EXDEV),
-            ),
-            (None, Some(_)) => Some(
-                {
-                    let (old_dirfd, old) = passed(old_dirfd, old, old_place);
-                    kernel_refusal(old_dirfd, old, true)
-                }
-                .unwrap_or(Errno::EXDEV),
-            ),
-            _ => Some(Errno::EXDEV),
-        },
-    };
-    if let Some(error) = error {
-        count(Family::Change, Outcome::Failed);
-        return errno::fail(error);
+    if !matches!((&old_place, &new_place), (Where::Kernel, Where::Kernel)) {
+        // SAFETY: the caller's C strings, as they were resolved.
+        let sides = unsafe {
+            Side::new(old_dirfd, old, &old_place)
+                .and_then(|old| Ok((old, Side::new(new_dirfd, new, &new_place)?)))
+        };
+        let refused = match &sides {
+            Ok((old, new)) => rename_refused(old, new, flags),
+            Err(error) => Some(Err(*error)),
+        };
+        if let Some(Ok(())) = refused {
+            return 0;
+        }
+        if let Some(Err(error)) = refused {
+            count(Family::Change, Outcome::Failed);
+            return errno::fail(error);
+        }
     }
     count(Family::Change, Outcome::PassedOutside);
     let (old_dirfd, old) = passed(old_dirfd, old, &old_place);
@@ -258,6 +339,7 @@ pub unsafe extern "C" fn rename(old: *const c_char, new: *const c_char) -> c_int
             old,
             nr::AT_FDCWD,
             new,
+            0,
             |_, old, _, new| match next::rename() {
                 Some(real) => real(old, new),
                 None => raw(nr::__NR_rename, [old as usize, new as usize, 0, 0, 0]),
@@ -280,6 +362,7 @@ pub unsafe extern "C" fn renameat(
             old,
             new_dirfd,
             new,
+            0,
             |old_dirfd, old, new_dirfd, new| match next::renameat() {
                 Some(real) => real(old_dirfd, old, new_dirfd, new),
                 None => raw(
@@ -306,6 +389,7 @@ pub unsafe extern "C" fn renameat2(
             old,
             new_dirfd,
             new,
+            flags,
             |old_dirfd, old, new_dirfd, new| match next::renameat2() {
                 Some(real) => real(old_dirfd, old, new_dirfd, new, flags),
                 None => raw(

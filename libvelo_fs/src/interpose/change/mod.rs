@@ -5,6 +5,7 @@ mod attributes;
 mod flags;
 mod links;
 mod names;
+mod parent;
 mod temporary;
 
 pub(super) use attributes::*;
@@ -54,7 +55,12 @@ fn last_component(path: &[u8]) -> &[u8] {
 }
 
 /// What a served path answers to a change.
-pub(super) fn refusal(change: Change, path: *const c_char, place: &Where<'_>) -> Option<Errno> {
+pub(super) fn refusal(
+    change: Change,
+    dirfd: c_int,
+    path: *const c_char,
+    place: &Where<'_>,
+) -> Option<Errno> {
     // SAFETY: the caller's C string, which was resolved before.
     let last = last_component(unsafe { bytes(path) }.unwrap_or(b""));
     Some(match (change, place) {
@@ -84,6 +90,7 @@ pub(super) fn refusal(change: Change, path: *const c_char, place: &Where<'_>) ->
         (Change::Length, Where::Served(world, entry)) => {
             match crate::served::vnode(world, *entry) {
                 Ok(vnode) if vnode.is_dir() => Errno::EISDIR,
+                Ok(vnode) if !vnode.is_file() => Errno::EINVAL,
                 Ok(_) if !may_write(world, *entry) => Errno::EACCES,
                 Ok(_) => Errno::EROFS,
                 Err(error) => error,
@@ -93,11 +100,21 @@ pub(super) fn refusal(change: Change, path: *const c_char, place: &Where<'_>) ->
         (Change::Rmdir, _) if last == b"." => Errno::EINVAL,
         (Change::Rmdir, _) if last == b".." => ENOTEMPTY,
         (Change::Unlink, _) if matches!(last, b"." | b"..") => Errno::EISDIR,
+        // SAFETY: the caller's C string.
+        (Change::Unlink | Change::Rmdir, Where::Served(world, entry)) if is_root(world, *entry) => unsafe {
+            parent::removal_refused(dirfd, path, change == Change::Rmdir)
+        },
         (Change::Unlink | Change::Rmdir, _) => Errno::EROFS,
         (Change::Mkdir | Change::Create, Where::Served(..)) => Errno::EEXIST,
         (Change::Create, Where::Absent { slash: true, .. }) => Errno::ENOENT,
         (Change::Mkdir | Change::Create, Where::Absent { .. }) => Errno::EROFS,
     })
+}
+
+/// Whether it is the root of a mount.
+fn is_root(world: &World, entry: Entry) -> bool {
+    let mount = world.mount(entry.mount);
+    mount.is_some_and(|mount| mount.top() == entry.index)
 }
 
 /// Whether the permission bits let the caller write.
@@ -124,7 +141,7 @@ pub(super) unsafe fn changing(
     let mut scratch = PathBuffer::new();
     // SAFETY: the caller's C string.
     let place = unsafe { locate(dirfd, path, options_of(change), &mut scratch) };
-    if let Some(error) = refusal(change, path, &place) {
+    if let Some(error) = refusal(change, dirfd, path, &place) {
         count(Family::Change, Outcome::Failed);
         return errno::fail(error);
     }

@@ -111,7 +111,7 @@ unsafe fn decide(
     let error = match (&place, purpose) {
         (Where::Kernel, _) => return Decision::Pass,
         (Where::KernelAt(path), _) => return at(path.to_bytes()),
-        (_, Purpose::Bind) => match refusal(Change::Create, path, &place) {
+        (_, Purpose::Bind) => match refusal(Change::Create, nr::AT_FDCWD, path, &place) {
             Some(Errno::EEXIST) => EADDRINUSE,
             Some(error) => error,
             None => return Decision::Pass,
