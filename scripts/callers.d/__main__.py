@@ -68,6 +68,8 @@ def install(packages):
 
 def run(caller, tools, options):
     """One caller, from its packages to its result."""
+    if sides.STOPPING.is_set():
+        return Result(caller.name, "skipped", "interrupted")
     try:
         if caller.packages:
             install(caller.packages)

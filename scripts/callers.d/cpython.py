@@ -1,7 +1,6 @@
 """CPython's own tests of files, imports, archives and processes, with the standard library served.
 
-Debian's interpreter stays in /usr/bin and only its library is served, at its own place; of an interpreter that pyenv
-has built, the whole prefix is: the executable, its library and its extension modules.
+The interpreter itself stays where it is; its library with all modules in Python and in C is served at its own place.
 """
 import os
 import re
@@ -65,14 +64,14 @@ def debian_slow(job):
 def add_pyenv(minor):
     @caller(f"cpython-3.{minor}", quick=False)
     def of_pyenv(job):
-        """Of pyenv, its whole prefix served: all tests of the two rows above"""
+        """Of pyenv, its library with all extension modules served: all tests of the two rows above"""
         root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
         found = sorted(root.glob(f"3.{minor}.*/bin/python3.{minor}"))
         if not found or not (found[-1].parents[1] / f"lib/python3.{minor}/test").is_dir():
             raise Skip(f"pyenv has no Python 3.{minor} with its tests")
         python = found[-1]
         job.version(f"{python} -c 'import platform; print(platform.python_version())'")
-        job.serve(python.parents[1])
+        job.serve(python.parents[1] / f"lib/python3.{minor}")
         add_steps(job, python, QUICK + SLOW)
 
 

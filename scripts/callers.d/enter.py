@@ -71,7 +71,7 @@ def terminated(_number, _frame):
 
 def main():
     """`writable`: directories that stay so; `binds`: pairs of source and place; `trees`: the same, read-only;
-    `cwd`, `env`, `argv`: of the command."""
+    `cwd`, `env`, `argv`: of the command; `user`: whom root becomes for it, or null."""
     spec = json.loads(sys.argv[1])
     user = os.geteuid()
     unshare(user, os.getegid())
@@ -90,6 +90,10 @@ def main():
     command = os.fork()
     if command == 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if spec["user"] is not None:
+            os.setgroups([])
+            os.setgid(spec["user"])
+            os.setuid(spec["user"])
         try:
             os.execvpe(spec["argv"][0], spec["argv"], spec["env"])
         except OSError as error:

@@ -62,6 +62,7 @@ class Step:
     read: object
     at_least: int
     proves: bool
+    ordinary: bool
 
 
 @dataclass
@@ -120,12 +121,12 @@ class Job:
         """Serves `source`, or what is at `place`, at `place`; `exact` keeps inode numbers and all times."""
         self.workspace.serve(place, source, exact)
 
-    def step(self, name, script, code=0, clean=(), env=None, deadline=300, read=None, at_least=1, proves=True):
+    def step(self, name, script, code=0, clean=(), env=None, deadline=300, read=None, at_least=1, proves=True, ordinary=False):
         """`script` is bash, or a list of words. `code`: how it must end on the native side, None for anyhow. `read(run)`
         gives test -> outcome of a suite, with `at_least` so many of them ok natively. `proves` False: for a step that
-        may end the same without any tree."""
+        may end the same without any tree. `ordinary`: as nobody, if we are root."""
         argv = ["/bin/bash", "-c", script] if isinstance(script, str) else list(script)
-        self.steps.append(Step(name, argv, code, tuple(clean), env or {}, deadline, read, at_least, proves))
+        self.steps.append(Step(name, argv, code, tuple(clean), env or {}, deadline, read, at_least, proves, ordinary))
 
     def run(self):
         """Runs all steps on all sides; the complaints, none if all agree."""
@@ -133,14 +134,18 @@ class Job:
         if not self.steps or not self.workspace.trees:
             raise CallersError("nothing to run, or nothing served")
         for step in self.steps:
-            seen = {side: self.outcomes(step, side, complaints) for side in SIDES}
+            seen, runs = {}, {}
+            for side in SIDES:
+                seen[side], runs[side] = self.outcomes(step, side, complaints)
             complaints += differences(step, seen["native"], seen["served"])
+            if step.read and seen["native"].keys() - seen["served"].keys():
+                complaints.append(f"{step.name}: served printed at its end:\n{indent(runs['served'].out + runs['served'].err)}")
             if step.proves and seen["gone"] == seen["native"]:
                 complaints.append(f"{step.name}: ends the same with the tree gone and no Velo, so it shows nothing")
         return complaints
 
     def outcomes(self, step, side, complaints):
-        run = self.workspace.run(side, step.argv, step.env, step.deadline)
+        run = self.workspace.run(side, step.argv, step.env, step.deadline, step.ordinary)
         if side == "native" and step.code is not None and run.code != step.code:
             complaints.append(f"{step.name}: natively ended with {run.code}, not {step.code}:\n{indent(run.out + run.err)}")
         if step.read:
@@ -158,17 +163,22 @@ class Job:
             found = {step.name: "\n".join([word, f"status {run.code}", *parts[0].splitlines(), "-- stderr", *parts[1].splitlines()])}
         self.sides[side].tests.update(found)
         self.sides[side].seconds += run.seconds
-        return found
+        return found, run
 
 
 def differences(step, native, served):
     """One complaint a test that is not the same on both sides."""
     if step.read:
-        return [
-            f"{test}: native {native.get(test, 'not run')}, served {served.get(test, 'not run')}"
-            for test in sorted(native.keys() | served.keys())
-            if native.get(test) != served.get(test)
+        different = [
+            f"{test}: native {native[test]}, served {served[test]}"
+            for test in sorted(native.keys() & served.keys())
+            if native[test] != served[test]
         ]
+        for side, only in (("natively", native.keys() - served.keys()), ("served", served.keys() - native.keys())):
+            if only:
+                some = ", ".join(sorted(only)[:5])
+                different.append(f"{step.name}: {len(only)} tests have only been run {side}: {some}")
+        return different
     (before,), (after,) = native.values(), served.values()
     if before == after:
         return []

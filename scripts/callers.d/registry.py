@@ -6,3 +6,4 @@ import files  # noqa: F401
 import environments  # noqa: F401
 import jvm  # noqa: F401
 import tools  # noqa: F401
+import sources  # noqa: F401

@@ -20,6 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PROBES = HERE / "probes"
+NOBODY = 65534
 SIDES = ("native", "gone", "served")
 VELO_VARIABLES = ("LD_PRELOAD", "VELO_MANIFEST", "VELO_ROOT", "VELO_VIEW_ROOT", "VELO_STATS", "VELO_ON_ERROR", "VELO_LIB")
 
@@ -91,6 +92,9 @@ class Workspace:
         if place != place.resolve():
             raise CallersError(f"{place} is reached through a symbolic link: its resolved path is to be served")
         place.mkdir(exist_ok=True)
+        if place.is_relative_to(self.here):  # a mount point of its own on each side
+            for side in SIDES:
+                (self.root / side / place.relative_to(self.here)).mkdir(parents=True)
         manifest = self.root / f"{len(self.trees)}.velo"
         command = [self.tools.ctl, "build-manifest", str(source), "--at", str(place), "-o", str(manifest), *["--exact"] * exact]
         done = subprocess.run(command, env=self.outer_env(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
@@ -103,8 +107,14 @@ class Workspace:
         env = {key: value for key, value in os.environ.items() if key not in VELO_VARIABLES}
         return {**env, "VELO_ROOT": str(self.store), "VELO_LIB": self.tools.library, "LC_ALL": "C.UTF-8"}
 
-    def run(self, side, argv, env=(), deadline=300):
-        """Runs a command on one side. What it leaves running ends with it (enter.py)."""
+    def run(self, side, argv, env=(), deadline=300, ordinary=False):
+        """Runs a command on one side, as an `ordinary` user where that is asked for. What it leaves running ends with it
+        (enter.py)."""
+        # The C library's tmpfile(3) knows no other place than /tmp; an ordinary user can harm nobody there.
+        writable = ["/tmp"] if ordinary else []
+        user = NOBODY if ordinary and os.geteuid() == 0 else None
+        if user is not None:
+            os.chown(self.root / side, user, user)
         inner = {"PATH": os.environ["PATH"], "HOME": str(self.here), "TMPDIR": str(self.here), "LC_ALL": "C.UTF-8", "TERM": "dumb"}
         inner.update(env)
         argv = [str(part) for part in argv]
@@ -115,12 +125,13 @@ class Workspace:
             argv = [self.tools.ctl, "run", *manifests, "--", *argv]
         empty = str(self.root / "empty")
         spec = {
-            "writable": [str(self.root), str(self.store)],
+            "writable": [*writable, str(self.root), str(self.store)],
             "binds": [(str(self.root / side), str(self.here))],
             "trees": [(str(source) if side == "native" else empty, str(place)) for source, place, _ in self.trees],
             "cwd": str(self.here),
             "env": inner,
             "argv": argv,
+            "user": user,
         }
         if STOPPING.is_set():
             raise CallersError("interrupted")
