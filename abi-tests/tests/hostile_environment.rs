@@ -163,6 +163,7 @@ fn values_of_variables() {
         ("VELO_MANIFEST", "/etc"),
         ("VELO_MANIFEST", &long),
         ("VELO_MANIFEST", &many),
+        ("VELO_STATIC", "nonsense"),
     ] {
         let seen = with(name, value);
         let (told, text) = (seen.errors(), &value[..value.len().min(40)]);
@@ -175,7 +176,6 @@ fn values_of_variables() {
         ("VELO_STATS", ""),
         ("VELO_ON_ERROR", "nonsense"),
         ("VELO_VIEW_ROOT", ""),
-        ("VELO_STATIC", "nonsense"),
         ("VELO_UNKNOWN", "\u{1}\u{2}"),
         ("VELO_", "x"),
     ] {

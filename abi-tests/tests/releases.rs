@@ -98,13 +98,13 @@ fn same_script(root: &Path, script: &str) -> Outcome {
 fn coreutils_findutils_tar_and_bash() {
     for root in roots() {
         for script in [
-            "ls -lR --time-style=full-iso; ls -la dir missing; ls -LdH links/*",
+            "ls -lR --time-style=full-iso | grep -v ^total; ls -la dir missing | grep -v ^total; ls -LdH links/*",
             "find . -printf '%d %f %g %h %l %m %M %n %P %s %t %T@ %u %y %Y\\n' | sort",
             "find . -print0 | sort -z | xargs -0 stat -c '%a %A %f %F %g %h %n %N %s %T %u %Y'",
             "tar c --sort=name --exclude=big-sparse . | sha256sum",
-            "du -al | sort; readlink -f links/*; realpath links/to-dir; cat plain.txt dir/*a; cksum plain.txt",
-            "cp -a dir $TMPDIR/copy && ls -lR $TMPDIR/copy; rm -rf $TMPDIR/copy",
-            "rm -r dir 2>&1 | sort; mv plain.txt x; touch plain.txt; mkdir y; ln -s a b; chmod 0 plain.txt; echo x > plain.txt",
+            "find . -type f -size -64k -print0 | sort -z | xargs -0 du -l --apparent-size; readlink -f links/*; realpath links/to-dir; cat plain.txt dir/*a; cksum plain.txt",
+            "cp -a dir $TMPDIR/copy && ls -lR $TMPDIR/copy | grep -v ^total; rm -rf $TMPDIR/copy",
+            "rm dir/same-a plain.txt; rmdir dir; mv plain.txt x; touch plain.txt; mkdir y; ln -s a b; chmod 0 plain.txt; echo x > plain.txt",
             "cd links/to-dir && pwd && pwd -P && ls && (cd .. && pwd) && env pwd; echo *; test -x ../plain.txt; echo $?",
         ] {
             let seen = same_script(&root, script);
@@ -140,6 +140,13 @@ fn libdl_comes_with_a_later_library() {
     for root in roots() {
         let directory = scratch::directory(Place::Disk, "late");
         let library = |name: &str| root.join("lib/x86_64-linux-gnu").join(name);
+        // Since 2.34 libdl is empty: nothing is left to come later.
+        let symbols = Call::new("nm").args(["-D", "--defined-only"]);
+        let symbols = symbols.arg(library("libdl.so.2")).run(None).success();
+        if !symbols.text().contains(" dlopen@@") {
+            eprintln!("{}: libc itself has dlopen", root.display());
+            continue;
+        }
         let start = |name: &str| {
             let asked = Call::new("cc").arg(format!("-print-file-name={name}"));
             asked.run(None).success().text().trim().to_owned()

@@ -26,6 +26,9 @@ debian_release() {
     for package in "$release_root"/var/cache/apt/archives/*.deb; do
         dpkg-deb --fsys-tarfile "$package" | tar -C "$release_root" --keep-directory-symlink -x || return 1
     done
+    # Where debootstrap may not mount, it leaves a link, which leads nowhere in a chroot.
+    if [ -L "$release_root/proc" ]; then rm "$release_root/proc"; fi
+    mkdir -p "$release_root/proc"
     # What configuring would have made of it, as far as the tests look at it.
     cp "$release_root/usr/share/base-passwd/passwd.master" "$release_root/etc/passwd"
     cp "$release_root/usr/share/base-passwd/group.master" "$release_root/etc/group"
