@@ -10,7 +10,7 @@ from pathlib import Path
 from job import Skip, caller
 from sides import PROBES
 
-QUICK = "os posix posixpath glob fileio import pkgutil zipimport pathlib shutil filecmp linecache tempfile traceback inspect".split()
+QUICK = "os posix posixpath glob fileio import pkgutil zipimport pathlib shutil filecmp linecache tempfile traceback inspect json modulefinder".split()
 OWN_NAME = re.compile(r"@test_\d+_tmp")  # of a test's scratch file: it has the process id in it
 SLOW = "io importlib tarfile subprocess".split()
 
@@ -51,7 +51,7 @@ def debian(job, modules):
 
 @caller("cpython-debian", packages=["python3.11", "libpython3.11-testsuite"])
 def debian_quick(job):
-    """Debian's, its library served: its own test_{os,posix,posixpath,glob,fileio,import,pkgutil,zipimport,pathlib,shutil,filecmp,linecache,tempfile,traceback,inspect}"""
+    """Debian's, its library served: its own test_{os,posix,posixpath,glob,fileio,import,pkgutil,zipimport,pathlib,shutil,filecmp,linecache,tempfile,traceback,inspect,json,modulefinder}"""
     debian(job, QUICK)
 
 

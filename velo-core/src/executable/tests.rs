@@ -1,3 +1,5 @@
+//! The reader of program files, on heads made by hand.
+
 use std::vec::Vec;
 
 use super::{Kind, Machine, Obstacle, Source, look};
