@@ -1,7 +1,8 @@
 //! What openat2(2) may forbid the way to do (`RESOLVE_*`, in its numbers), and where
 //! the walk asks.
 
-use super::walk::{Here, Walk};
+use super::pending::Part;
+use super::walk::{End, Here, Step, Walk};
 use crate::errno::Errno;
 
 /// A set of restrictions.
@@ -45,19 +46,22 @@ impl<'r> Walk<'r, '_> {
         }
     }
 
-    /// Whether `..` leads out of the directory that the way is confined to; then it
-    /// stays there, or must not be.
-    pub(super) fn stays_in_scope(&self) -> Result<bool, Errno> {
-        if self.scope != Some(self.at.len()) {
-            return Ok(false);
-        }
+    /// Whether `..` would lead out of the directory that the way is confined to.
+    pub(super) fn is_at_scope(&self) -> bool {
+        self.scope == Some(self.at.len())
+    }
+
+    /// `..`, which `part` is, where the way is confined to: it stays there, or is
+    /// forbidden; outside, where nothing served was met, by the kernel itself.
+    pub(super) fn stay_in_scope(&self, part: Part<'r>) -> Step<'r> {
         if let Here::In { mount, dir, kind } = self.here {
             self.search(mount, dir, kind)?;
         }
-        if self.options.restrict.has(Restrict::BENEATH) {
-            return Err(Errno::EXDEV);
+        match self.here {
+            _ if !self.options.restrict.has(Restrict::BENEATH) => Ok(None),
+            Here::Outside if !self.touched => Ok(Some(End::Outside(Some(part)))),
+            _ => Err(Errno::EXDEV),
         }
-        Ok(true)
     }
 
     /// Follows a symlink to an absolute `target` as the restrictions have it; `false`

@@ -117,10 +117,8 @@ impl<'r, 'c> Walk<'r, 'c> {
             return self.finish(end);
         }
         while let Some(part) = self.pending.next() {
-            if part.name == b".." && self.stays_in_scope()? {
-                continue;
-            }
             let step = match self.here {
+                _ if part.name == b".." && self.is_at_scope() => self.stay_in_scope(part)?,
                 Here::In { mount, dir, kind } => self.step_in(mount, dir, kind, part)?,
                 Here::Implied { mount } => self.step_implied(mount, part)?,
                 Here::Outside => self.step_outside(part)?,
