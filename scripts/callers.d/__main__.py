@@ -1,4 +1,4 @@
-"""Real programs and their own test suites, natively and served. Started by scripts/callers, which builds what is tested.
+"""Real programs and their own test suites, natively and served. Started by scripts/callers.
 
 Each caller runs three times: from disk, with its tree gone (it must fail), and served by Velo with the tree gone. Per-test
 outcomes, output and exit codes must be the same from disk and served.
@@ -8,7 +8,6 @@ import concurrent.futures
 import datetime
 import os
 import signal
-import subprocess
 import sys
 import threading
 import traceback
@@ -22,6 +21,7 @@ from job import CALLERS, Job, Skip
 from sides import HERE, CallersError, Tools
 
 INSTALLING = threading.Lock()
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -34,6 +34,7 @@ class Result:
     row: table.Row | None = None
     complaints: list = field(default_factory=list)
     same_failures: list = field(default_factory=list)  # what fails natively too
+    unsteady: dict = field(default_factory=dict)
 
 
 def arguments():
@@ -46,8 +47,6 @@ def arguments():
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="callers at a time (default: one a core)")
     parser.add_argument("--keep", action="store_true", help="keep the workspaces, and say where")
     parser.add_argument("--verbose", action="store_true", help="also name what is not ok on either side")
-    parser.add_argument("--library", help=argparse.SUPPRESS)
-    parser.add_argument("--ctl", help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in CALLERS]
     if unknown:
@@ -55,15 +54,28 @@ def arguments():
     return options
 
 
+def common(script, *words, end=sides.end_group):
+    """Runs a line of bash with what all scripts share: its exit status and what it printed."""
+    return sides.execute(["bash", "-c", f'. "$1/../lib/common.sh"; shift; {script}', "bash", str(HERE), *words], os.environ, end=end)
+
+
 def install(packages):
-    """By the same function as everywhere; one at a time."""
-    script = '. "$1/../lib/common.sh"; shift; apt_install "$@"'
+    """By the same function as everywhere; one at a time, and never ended half-way."""
     with INSTALLING:
-        done = subprocess.run(
-            ["bash", "-c", script, "bash", str(HERE), *packages], stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
-    if done.returncode != 0:
+        code, _, _ = common('apt_install "$@"', *packages, end=lambda process: None)
+    if code != 0:
         raise Skip(f"not installed: {' '.join(packages)}")
+
+
+def build():
+    """The library and command under test: what VELO_LIB and VELO_CTL name, else what is built of this project."""
+    given = os.environ.get("VELO_LIB"), os.environ.get("VELO_CTL")
+    if all(given):
+        return Tools(*given)
+    code, out, err = common('build_velo && printf "%s\\n" "$velo_lib" "$velo_ctl"')
+    if code != 0:
+        raise CallersError(err.strip())
+    return Tools(*out.split("\n")[-3:-1])
 
 
 def run(caller, tools, options):
@@ -96,7 +108,7 @@ def run(caller, tools, options):
         text = f"{job.program_version}: {native.summary()}; served {served.summary()}"
     row = table.Row.of(caller, job, complaints, datetime.date.today().isoformat())
     failures = [f"{test}: {outcome}" for test, outcome in native.tests.items() if not outcome.startswith(("ok", "skipped:"))]
-    return Result(caller.name, "FAILED" if complaints else "ok", text, row, complaints, failures)
+    return Result(caller.name, "FAILED" if complaints else "ok", text, row, complaints, failures, job.unsteady)
 
 
 def report(result, verbose):
@@ -105,12 +117,16 @@ def report(result, verbose):
         print(f"    {complaint}", flush=True)
     if len(result.complaints) > 40:
         print(f"    and {len(result.complaints) - 40} more", flush=True)
+    for test, outcomes in result.unsteady.items():
+        print(f"    differs from run to run, from disk too: {test}: {' / '.join(outcomes)}", flush=True)
     for failure in result.same_failures if verbose else ():
         print(f"    from disk too: {failure}", flush=True)
 
 
 def stop(number, _frame):
-    """A signal ends the run: commands are ended, workspaces removed by those who made them."""
+    """A signal ends the run: commands are ended, workspaces removed by those who made them. Another changes nothing."""
+    for other in SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
     sides.stop()
     sys.exit(128 + number)
 
@@ -121,14 +137,17 @@ def main():
         for caller in CALLERS.values():
             print(f"{caller.name:<20} {'quick' if caller.quick else 'full':<6} {caller.what}")
         return 0
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, stop)
     chosen = [caller for caller in CALLERS.values() if caller.name in options.names or not options.names and (caller.quick or options.full)]
-    tools = Tools(options.library, options.ctl)
     page = Path(HERE).parents[1] / "docs/CALLERS.md"
     counts = {"ok": 0, "FAILED": 0, "skipped": 0}
     rows = []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        try:
+            tools = pool.submit(build).result()
+        except CallersError as error:
+            sys.exit(f"callers: {error}")
         for done in concurrent.futures.as_completed([pool.submit(run, caller, tools, options) for caller in chosen]):
             result = done.result()
             report(result, options.verbose)

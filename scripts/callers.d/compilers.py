@@ -131,3 +131,30 @@ def cargo(job):
     job.step("cargo check with macros and build scripts", cd + f"cargo check --offline --locked -p velo-ctl && {artifacts}", env=env, clean=times, deadline=900)
     job.step("cargo test", cd + "cargo test --offline --locked -p velo-core --features std --lib -- --test-threads=1", env=env, clean=times, deadline=900)
     job.step("cargo doc", cd + "cargo doc --offline --locked --no-deps -p velo-core && find \"$CARGO_TARGET_DIR/doc\" -name '*.html' | sort | xargs sha256sum | sha256sum", env=env, clean=times, deadline=900)
+
+
+@caller("cargo-registry", quick=False, packages=["gcc"])
+def cargo_registry(job):
+    """cargo's own home (a registry's index, archives and unpacked sources), the toolchain and a workspace served: builds, unpacking, vendor, package, install"""
+    env, times, cd, artifacts = rust_tree(job, "velo-core")
+    job.build(
+        'cd "$TREES/source" && rm -r .cargo && cargo fetch --locked --quiet',
+        env={"CARGO_HOME": str(job.trees / "plain-home"), "CARGO_TARGET_DIR": str(job.trees / "target")},
+    )
+    workspace, home = job.trees / "alone", job.trees / "home"
+    job.serve(workspace, job.trees / "source")
+    job.serve(home, job.trees / "plain-home")
+    job.serve(job.here / "home/registry", job.trees / "plain-home/registry")
+    cd = f"cd {workspace} && "
+    package = "--offline --locked -p velo-core --features std"
+    served = {**env, "CARGO_HOME": str(home)}
+    job.step("registry in a home that can be written", cd + f"cargo build {package} && {artifacts}", env=env, clean=times, deadline=600)
+    job.step("registry in a home that cannot", cd + f"cargo build {package} --release && {artifacts} && cd {workspace} && cargo build {package} -v 2>&1 | sort", env=served, clean=times, deadline=600)
+    job.step(
+        "archives unpacked", f'mkdir -p own/registry && cp -r {home}/registry/index own/registry/ && ln -s {home}/registry/cache own/registry/ && '
+        + cd + f'cargo check {package} && cd "$CARGO_HOME/registry/src" && find . -type f -not -name .cargo-ok | sort | xargs -d "\\n" sha256sum | sha256sum',
+        env={**env, "CARGO_HOME": f"{job.here}/own", "CARGO_TARGET_DIR": f"{job.here}/other"}, clean=times, deadline=600,
+    )
+    job.step("vendor and tree", cd + f'cargo vendor --offline --locked {job.here}/vendor 2>&1 | sort && find {job.here}/vendor -type f | sort | xargs -d "\\n" sha256sum | sha256sum; cargo tree --offline --locked --workspace; cargo metadata --offline --locked --format-version 1 | sha256sum', env=served, clean=times)
+    job.step("package and install", cd + f'cargo package --offline --locked --no-verify --allow-dirty -p velo-core --list; cargo install --offline --locked --path velo-core --root {job.here}/installed; cargo pkgid blake3', env=served, code=None, clean=times)
+    job.step("changes refused", cd + "cargo fetch --offline; cargo update --offline -p blake3; cargo add --offline -p velo-core memchr; cargo build --offline --target-dir out -p velo-core", env=served, code=None, clean=times)

@@ -48,6 +48,36 @@ def uv(job):
     job.step("install refused", "uv pip install none; uv pip uninstall rich; uv pip list", env=env, clean=times)
 
 
+@caller("uv-install", quick=False)
+def uv_install(job):
+    """uv, wheels and a project with its lock served: installs from them by copy, hard link and symbolic link, --target, compile, sync, run, export, tool run, a served cache"""
+    env = environment(job)
+    made = job.cached(
+        "wheels", f"{sys.version} {env['V']} {PACKAGES}",
+        f"""mkdir "$DIR/plain" && cd "$DIR/plain" && "$V/bin/pip" download -q -d wheels requests==2.32.5 rich==14.2.0
+        mkdir project && printf '[project]\\nname = "app"\\nversion = "1"\\nrequires-python = ">=3.11"\\ndependencies = ["requests", "rich"]\\n[tool.uv]\\npackage = false\\nno-index = true\\nfind-links = ["../wheels"]\\n' > project/pyproject.toml
+        printf 'import requests, rich\\nprint(requests.__version__, rich.__name__, __file__)\\n' > project/app.py; printf 'rich\\nrequests\\n' > project/in.txt
+        cd project && "$V/bin/uv" lock -q --offline -p "$V/bin/python" --cache-dir "$DIR/plain/cache" && "$V/bin/uv" sync -q --frozen --offline -p "$V/bin/python" --cache-dir "$DIR/plain/cache" && rm -r .venv""",
+        env={"V": env["V"]},
+    )
+    app = job.trees / "app"
+    job.serve(app, made / "plain")
+    env = {**env, "APP": str(app), "UV_OFFLINE": "1", "UV_PYTHON_DOWNLOADS": "never", "UV_PYTHON": f"{env['V']}/bin/python", "NO_COLOR": "1", "UV_TOOL_DIR": f"{job.here}/tools"}
+    job.version(f"{env['V']}/bin/uv --version | cut -d' ' -f2")
+    times = [(r"in [\d.]+m?s", "in TIME")]
+    files = "find new -name __pycache__ -prune -o \\( -type f -o -type l \\) -printf '%P %y\\n' | sort"
+    for mode in ("copy", "hardlink", "symlink"):
+        job.step(
+            f"install by {mode}", f'uv venv -q new && . new/bin/activate && uv pip install --link-mode {mode} --no-index --find-links "$APP/wheels" requests rich && {files}; python "$APP/project/app.py"; uv pip check',
+            env=env, clean=times,
+        )
+    job.step("target, compile, dry run", 'uv pip install --no-index -f "$APP/wheels" -r "$APP/project/in.txt" --target out && ls out; uv pip compile -q --no-index -f "$APP/wheels" "$APP/project/in.txt" --generate-hashes; uv pip install --dry-run --no-index -f "$APP/wheels" --reinstall requests -p "$UV_PYTHON"', env=env, clean=times)
+    job.step("a served project", 'cd "$APP/project" && uv sync --frozen && uv run --frozen app.py && uv tree --frozen && uv export -q --frozen && uv lock --check; uv add -q none; uv version', env={**env, "UV_PROJECT_ENVIRONMENT": f"{job.here}/env"}, code=None, clean=times)
+    job.step("a project's own environment", 'cd "$APP/project" && uv sync --frozen', env=env, code=None, clean=times)
+    job.step("a served cache", 'uv venv -q c && uv pip install -p c --no-index -f "$APP/wheels" rich; uv cache dir', env={**env, "UV_CACHE_DIR": f"{app}/cache"}, code=None, clean=[*times, (r"/\.tmp\w+", "/.tmpXXXXXX")])
+    job.step("a tool", 'uv tool run -q --no-index -f "$APP/wheels" --from pygments pygmentize -l python "$APP/project/app.py"; uv tool install -q --no-index -f "$APP/wheels" pygments && uv tool list --show-paths', env={**env, "UV_TOOL_BIN_DIR": f"{job.here}/bin"}, clean=times)
+
+
 @caller("pytest")
 def pytest(job):
     """pytest and a test suite served: collection, rewritten assertions, tracebacks, fixtures, doctests, -k, --co, tmp_path"""

@@ -7,16 +7,16 @@ and how it ended, or with `read`, one for each test of a suite.
 import hashlib
 import os
 import re
-import subprocess
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sides import SIDES, CallersError, Workspace
+from sides import SIDES, CallersError, Workspace, execute
 
 CALLERS = {}
 CACHE = threading.Lock()
+REPEATS = 3  # of a suite whose sides differ
 
 
 class Skip(Exception):
@@ -89,27 +89,25 @@ class Job:
         self.program_version = ""
         self.steps = []
         self.sides = {side: Outcomes() for side in SIDES}
+        self.unsteady = {}  # test -> its outcomes from disk, if they differ from run to run
 
     def build(self, script, env=None, cwd=None):
         """Runs a bash script outside of all sides, to make what is served. Its output, stripped."""
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script], cwd=cwd or self.workspace.root, stdin=subprocess.DEVNULL, capture_output=True,
-            env={**self.workspace.outer_env(), "HERE": str(self.here), "TREES": str(self.trees), **(env or {})}, text=True,
-        )
-        if done.returncode != 0:
-            raise CallersError(f"cannot be made ready: {(done.stderr or done.stdout).strip()[-2000:]}")
-        return done.stdout.strip()
+        env = {**self.workspace.outer_env(), "HERE": str(self.here), "TREES": str(self.trees), **(env or {})}
+        code, out, err = execute(["bash", "-euo", "pipefail", "-c", script], env, cwd or self.workspace.root)
+        if code != 0:
+            raise CallersError(f"cannot be made ready: {(err or out).strip()[-2000:]}")
+        return out.strip()
 
-    def cached(self, name, key, script):
+    def cached(self, name, key, script, env=None):
         """The directory that `script` has filled as `$DIR`, kept under target/ for the next run and for other callers.
         `key` names what it depends on besides."""
         base = Path(os.environ["CARGO_TARGET_DIR"]) / "callers"
         directory = base / f"{name}-{hashlib.sha256(f'{key} {script} {base}'.encode()).hexdigest()[:16]}"
         with CACHE:
             if not (directory / "READY").exists():
-                subprocess.run(["rm", "-rf", directory], check=True)
-                directory.mkdir(parents=True)
-                self.build(script, {"DIR": str(directory)}, directory)
+                self.build('rm -rf "$DIR" && mkdir -p "$DIR"', {"DIR": str(directory)})
+                self.build(script, {**(env or {}), "DIR": str(directory)}, directory)
                 (directory / "READY").touch()
         return directory
 
@@ -137,12 +135,35 @@ class Job:
             seen, runs = {}, {}
             for side in SIDES:
                 seen[side], runs[side] = self.outcomes(step, side, complaints)
-            complaints += differences(step, seen["native"], seen["served"])
+            different = differences(step, seen["native"], seen["served"])
+            if different and step.read:
+                different = self.repeated(step, seen)
+            complaints += different
             if step.read and seen["native"].keys() - seen["served"].keys():
                 complaints.append(f"{step.name}: served printed at its end:\n{indent(runs['served'].out + runs['served'].err)}")
             if step.proves and seen["gone"] == seen["native"]:
                 complaints.append(f"{step.name}: ends the same with the tree gone and no Velo, so it shows nothing")
         return complaints
+
+    def repeated(self, step, first):
+        """The differences that are left after both sides of a suite were run again, REPEATS times. One is explained if the
+        native side itself ends now so and now so, and has shown all that the served side has: that test says nothing. What
+        only the served side shows, even once, is a difference."""
+        shown = {side: [first[side]] for side in ("native", "served")}
+        for _ in range(REPEATS):
+            for side, outcomes in shown.items():
+                outcomes.append(self.outcomes(step, side, [])[0])
+        unsteady = {}
+        for test in sorted(set().union(*shown["native"], *shown["served"])):
+            native, served = ({outcomes.get(test, "not run") for outcomes in shown[side]} for side in ("native", "served"))
+            if len(native) > 1 and served <= native:
+                unsteady[test] = sorted(native)
+        self.unsteady.update(unsteady)
+        native, served = (
+            {test: " / ".join(sorted({outcomes.get(test, "not run") for outcomes in shown[side]})) for test in set().union(*shown[side]) - unsteady.keys()}
+            for side in ("native", "served")
+        )
+        return differences(step, native, served)
 
     def outcomes(self, step, side, complaints):
         run = self.workspace.run(side, step.argv, step.env, step.deadline, step.ordinary)

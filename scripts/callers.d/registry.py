@@ -3,6 +3,7 @@ import cpython  # noqa: F401
 import interpreters  # noqa: F401
 import compilers  # noqa: F401
 import files  # noqa: F401
+import repositories  # noqa: F401
 import environments  # noqa: F401
 import jvm  # noqa: F401
 import tools  # noqa: F401

@@ -7,9 +7,11 @@
 Each side has a directory of its own to write to, which all see as the same path. The mounts live in a namespace of the
 one command (enter.py), so the machine's own trees (a JDK, a standard library) are served at their own places.
 """
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,7 +27,8 @@ SIDES = ("native", "gone", "served")
 VELO_VARIABLES = ("LD_PRELOAD", "VELO_MANIFEST", "VELO_ROOT", "VELO_VIEW_ROOT", "VELO_STATS", "VELO_ON_ERROR", "VELO_LIB")
 
 
-RUNNING = set()
+RUNNING = {}  # process -> what ends it and all that it has started
+STARTING = threading.Lock()  # never of the main thread, which a signal's handler interrupts
 STOPPING = threading.Event()
 
 
@@ -97,15 +100,15 @@ class Workspace:
                 (self.root / side / place.relative_to(self.here)).mkdir(parents=True)
         manifest = self.root / f"{len(self.trees)}.velo"
         command = [self.tools.ctl, "build-manifest", str(source), "--at", str(place), "-o", str(manifest), *["--exact"] * exact]
-        done = subprocess.run(command, env=self.outer_env(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise CallersError(f"build-manifest {source}: {done.stderr.strip()}")
+        code, _, err = execute(command, self.outer_env())
+        if code != 0:
+            raise CallersError(f"build-manifest {source}: {err.strip()}")
         self.trees.append((source, place, manifest))
 
     def outer_env(self):
-        """For commands outside of the three sides: never preloaded."""
-        env = {key: value for key, value in os.environ.items() if key not in VELO_VARIABLES}
-        return {**env, "VELO_ROOT": str(self.store), "VELO_LIB": self.tools.library, "LC_ALL": "C.UTF-8"}
+        """For commands outside of the three sides: never preloaded, and with their temporary files where all else is."""
+        own = {"VELO_ROOT": str(self.store), "VELO_LIB": self.tools.library, "LC_ALL": "C.UTF-8", "TMPDIR": str(self.root / "tmp")}
+        return {**{key: value for key, value in os.environ.items() if key not in VELO_VARIABLES}, **own}
 
     def run(self, side, argv, env=(), deadline=300, ordinary=False):
         """Runs a command on one side, as an `ordinary` user where that is asked for. What it leaves running ends with it
@@ -133,31 +136,47 @@ class Workspace:
             "argv": argv,
             "user": user,
         }
+        begun = time.monotonic()
+        command = [sys.executable, "-ISE", str(HERE / "enter.py"), json.dumps(spec)]
+        code, out, err = execute(command, self.outer_env(), deadline=deadline, end=subprocess.Popen.terminate)
+        return Run(code, out, err, self.root / side, time.monotonic() - begun)
+
+
+def end_group(process):
+    """For what is no enter.py: it and its children, which have not left its session."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def execute(command, env, cwd=None, deadline=None, end=end_group):
+    """Runs a command in a session of its own: its exit status and what it printed. All that takes long is run by this, so
+    that `stop` can `end` it. Not for the main thread."""
+    with STARTING:
         if STOPPING.is_set():
             raise CallersError("interrupted")
-        begun = time.monotonic()
-        with subprocess.Popen(
-            [sys.executable, "-ISE", str(HERE / "enter.py"), json.dumps(spec)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.outer_env(), start_new_session=True,
-        ) as process:
-            RUNNING.add(process)
-            try:
-                out, err = process.communicate(timeout=deadline)
-            except subprocess.TimeoutExpired:
-                process.terminate()
-                out, err = process.communicate()
-                err += f"\nended after {deadline} s\n".encode()
-            finally:
-                RUNNING.discard(process)
-        seconds = time.monotonic() - begun
-        return Run(process.returncode, text(out), text(err), self.root / side, seconds)
+        process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+        RUNNING[process] = end
+    with process:
+        try:
+            out, err = process.communicate(timeout=deadline)
+        except subprocess.TimeoutExpired:
+            end(process)
+            out, err = process.communicate()
+            err += f"\nended after {deadline} s\n".encode()
+        finally:
+            del RUNNING[process]
+    return process.returncode, text(out), text(err)
 
 
 def stop():
     """Ends what runs, and lets nothing else start."""
-    STOPPING.set()
-    for process in list(RUNNING):
-        process.terminate()
+    with STARTING:
+        STOPPING.set()
+        for process, end in list(RUNNING.items()):
+            if process.returncode is None:
+                end(process)
 
 
 def text(raw):

@@ -7,7 +7,8 @@ HEAD = """# Callers
 Real programs and their own test suites, run from disk and served by the preload with the tree gone; outcomes of single
 tests, output and exit codes are compared. Written by `scripts/callers --full --record`, a row each time its caller is run;
 `scripts/callers --list` names them. `quick` ones are part of `scripts/test`. A test that fails or is skipped on both
-sides counts as the same: the kernel is the oracle, a plain tree on a read-only mount is what it is asked about.
+sides counts as the same: the kernel is the oracle, a plain tree on a read-only mount is what it is asked about. A suite
+whose sides differ is run three times more: a test is let off if it ends now so, now so from disk, and served no other way.
 
 """
 COLUMNS = ("caller", "version", "what is served and run", "part", "from disk", "served", "date")
@@ -28,6 +29,8 @@ class Row:
     @classmethod
     def of(cls, caller, job, complaints, date):
         served = "the same"
+        if job.unsteady:
+            served += f", but for {len(job.unsteady)} that differ from run to run, from disk too"
         if complaints:
             first = complaints[0].splitlines()[0]
             served = f"{len(complaints)} differ: {first}" + (", …" if len(complaints) > 1 else "")
