@@ -68,7 +68,7 @@ def uv_install(job):
     files = "find new -name __pycache__ -prune -o \\( -type f -o -type l \\) -printf '%P %y\\n' | sort"
     for mode in ("copy", "hardlink", "symlink"):
         job.step(
-            f"install by {mode}", f'uv venv -q new && . new/bin/activate && uv pip install --link-mode {mode} --no-index --find-links "$APP/wheels" requests rich && {files}; python "$APP/project/app.py"; uv pip check',
+            f"install by {mode}", f'uv venv -q --clear new && unset UV_PYTHON && . new/bin/activate && uv pip install --link-mode {mode} --no-index --find-links "$APP/wheels" requests rich && {files}; python "$APP/project/app.py"; uv pip check',
             env=env, clean=times,
         )
     job.step("target, compile, dry run", 'uv pip install --no-index -f "$APP/wheels" -r "$APP/project/in.txt" --target out && ls out; uv pip compile -q --no-index -f "$APP/wheels" "$APP/project/in.txt" --generate-hashes; uv pip install --dry-run --no-index -f "$APP/wheels" --reinstall requests -p "$UV_PYTHON"', env=env, clean=times)

@@ -146,24 +146,27 @@ class Job:
         return complaints
 
     def repeated(self, step, first):
-        """The differences that are left after both sides of a suite were run again, REPEATS times. One is explained if the
-        native side itself ends now so and now so, and has shown all that the served side has: that test says nothing. What
-        only the served side shows, even once, is a difference."""
-        shown = {side: [first[side]] for side in ("native", "served")}
+        """The differences that are left after both sides of a suite were run again, up to REPEATS times. One is explained
+        if the native side itself ends now so and now so, and has shown all that the served side has: that test says
+        nothing. What only the served side shows, even once, is a difference."""
+        shown = {side: {test: {outcome} for test, outcome in first[side].items()} for side in ("native", "served")}
         for _ in range(REPEATS):
             for side, outcomes in shown.items():
-                outcomes.append(self.outcomes(step, side, [])[0])
-        unsteady = {}
-        for test in sorted(set().union(*shown["native"], *shown["served"])):
-            native, served = ({outcomes.get(test, "not run") for outcomes in shown[side]} for side in ("native", "served"))
-            if len(native) > 1 and served <= native:
-                unsteady[test] = sorted(native)
+                for test, outcome in self.outcomes(step, side, [])[0].items():
+                    outcomes.setdefault(test, {"not run"}).add(outcome)
+            unsteady = {
+                test: sorted(outcomes)
+                for test, outcomes in shown["native"].items()
+                if len(outcomes) > 1 and outcomes >= shown["served"].get(test, {"not run"})
+            }
+            native, served = (
+                {test: " / ".join(sorted(outcomes)) for test, outcomes in shown[side].items() if test not in unsteady} for side in shown
+            )
+            left = differences(step, native, served)
+            if not left:
+                break
         self.unsteady.update(unsteady)
-        native, served = (
-            {test: " / ".join(sorted({outcomes.get(test, "not run") for outcomes in shown[side]})) for test in set().union(*shown[side]) - unsteady.keys()}
-            for side in ("native", "served")
-        )
-        return differences(step, native, served)
+        return left
 
     def outcomes(self, step, side, complaints):
         run = self.workspace.run(side, step.argv, step.env, step.deadline, step.ordinary)

@@ -94,7 +94,7 @@ class Workspace:
         source = Path(source or place)
         if place != place.resolve():
             raise CallersError(f"{place} is reached through a symbolic link: its resolved path is to be served")
-        place.mkdir(exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
         if place.is_relative_to(self.here):  # a mount point of its own on each side
             for side in SIDES:
                 (self.root / side / place.relative_to(self.here)).mkdir(parents=True)

@@ -8,7 +8,7 @@ Real programs and their own test suites, run from disk and served by the preload
 tests, output and exit codes are compared. Written by `scripts/callers --full --record`, a row each time its caller is run;
 `scripts/callers --list` names them. `quick` ones are part of `scripts/test`. A test that fails or is skipped on both
 sides counts as the same: the kernel is the oracle, a plain tree on a read-only mount is what it is asked about. A suite
-whose sides differ is run three times more: a test is let off if it ends now so, now so from disk, and served no other way.
+whose sides differ is run up to three times more: a test is let off if it ends now so, now so from disk, and served no other way.
 
 """
 COLUMNS = ("caller", "version", "what is served and run", "part", "from disk", "served", "date")
