@@ -38,9 +38,18 @@ pub unsafe fn path_for_loader(path: *const c_char) -> *const c_char {
     let found = match place {
         Where::Served(_, entry) => Some(entry),
         // SAFETY: as above.
-        Where::Kernel => match unsafe { second_look(nr::AT_FDCWD, path, Options::FOLLOW) } {
-            Some(Ok((_, entry))) => Some(entry),
-            Some(Err(_)) => None,
+        Where::Kernel => match unsafe {
+            second_look(nr::AT_FDCWD, path, Options::FOLLOW, |place| match place {
+                Where::Served(_, entry) => Ok(Some(entry)),
+                Where::KernelAt(rewritten) => Err(keep(path, rewritten.to_bytes())),
+                _ => Ok(None),
+            })
+        } {
+            Some(Ok(found)) => found,
+            Some(Err(rewritten)) => {
+                count(Family::Loader, Outcome::PassedRewritten);
+                return rewritten;
+            }
             None => {
                 count(Family::Loader, Outcome::PassedOutside);
                 return path;

@@ -7,8 +7,9 @@ pub use crate::credentials::User;
 use crate::cwd::{self, Cwd};
 use crate::fd_table::{self, Known};
 use crate::magic_link::{self, Led};
+use crate::served::KernelPath;
 use crate::world::{Entry, World};
-use crate::{errno, sys, world};
+use crate::{credentials, errno, sys, world};
 use core::ffi::{CStr, c_char, c_int};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
@@ -337,41 +338,109 @@ fn contains_parent(path: &[u8]) -> bool {
     path.windows(3).any(|window| window == b"/..")
 }
 
-/// After the kernel did not find a path of its own: whether symlinks outside, or
-/// a descriptor whose path we do not know, lead into a mount all the same, or to another
-/// error there. Asked only for paths that name a mount's last component.
+/// As [`look_closer`]; `None` if the path is the kernel's after all.
+///
+/// # Safety
+/// As [`locate`].
+pub unsafe fn second_look<T>(
+    dirfd: c_int,
+    path: *const c_char,
+    options: Options,
+    use_place: impl FnOnce(Where<'_>) -> T,
+) -> Option<T> {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        look_closer(dirfd, path, options, |place| match place {
+            Where::Kernel => None,
+            place => Some(use_place(place)),
+        })
+    }
+}
+
+/// After the kernel did not find a path of its own: tells `use_place` what it means if symlinks
+/// outside, or a descriptor whose path we do not know, lead into a mount all the same.
 ///
 /// # Safety
 /// As [`locate`].
 #[cold]
 #[inline(never)]
-pub unsafe fn second_look(
+pub unsafe fn look_closer<T>(
     dirfd: c_int,
     path: *const c_char,
     options: Options,
-) -> Option<Result<(&'static World, Entry), Errno>> {
-    let world = world::get()?;
-    // SAFETY: passed on to the caller.
-    let text = unsafe { bytes(path) }?;
-    let named = world.view.mounts().iter().any(|mount| {
-        let name = mount
-            .path()
-            .rsplit(|byte| *byte == b'/')
-            .next()
-            .unwrap_or(b"");
-        text.split(|byte| *byte == b'/')
-            .any(|component| component == name || component == b"..")
-    });
-    if !named {
-        return None;
-    }
+    use_place: impl FnOnce(Where<'_>) -> T,
+) -> T {
     // SAFETY: passed on to the caller.
     unsafe {
-        look_through_links(dirfd, path, options, |place| match place {
-            Where::Served(world, entry) => Some(Ok((world, entry))),
-            Where::Failed(error) => Some(Err(error)),
-            _ => None,
-        })
+        if may_lead_elsewhere(dirfd, path, options) {
+            look_through_links(dirfd, path, options, use_place)
+        } else {
+            use_place(Where::Kernel)
+        }
+    }
+}
+
+/// Whether a path that the kernel does not find could lead into a mount.
+#[inline(never)]
+unsafe fn may_lead_elsewhere(dirfd: c_int, path: *const c_char, options: Options) -> bool {
+    // SAFETY: passed on to the caller.
+    let Some((world, text)) = world::get().zip(unsafe { bytes(path) }) else {
+        return false;
+    };
+    if credentials::under_filter() {
+        // Which may kill for a question that the program never asks.
+        return names_mount(world, text);
+    }
+    // What is not absolute is known to start from outside a mount and its ancestors, but
+    // for descriptors: theirs may be anywhere.
+    let from_descriptor = dirfd != nr::AT_FDCWD && !text.starts_with(b"/");
+    let follow_final = options.follow_final && !options.names_entry;
+    from_descriptor && names_mount(world, text)
+        // SAFETY: passed on to the caller.
+        || unsafe { may_meet_link(dirfd, path, follow_final) }
+}
+
+/// Whether the kernel does not find a path of its own, which is not tried otherwise.
+///
+/// # Safety
+/// As [`locate`].
+pub unsafe fn is_missing(dirfd: c_int, path: *const c_char) -> bool {
+    const F_OK: c_int = 0;
+    // SAFETY: passed on to the caller.
+    let found = sys::result(unsafe { sys::faccessat(dirfd, path, F_OK, 0) });
+    matches!(found, Err(Errno::ENOENT | Errno::ENOTDIR))
+}
+
+/// Whether a relative path without symlinks could lead into a mount, wherever it starts.
+fn names_mount(world: &World, text: &[u8]) -> bool {
+    world.view.mounts().iter().any(|mount| {
+        let name = mount.path().rsplit(|byte| *byte == b'/').next();
+        text.split(|byte| *byte == b'/')
+            .any(|component| component == b".." || Some(component) == name)
+    })
+}
+
+/// Whether the kernel meets a symlink on the way along a path, as far as it exists. If not,
+/// the path leads where it says. One system call.
+///
+/// # Safety
+/// As [`locate`].
+unsafe fn may_meet_link(dirfd: c_int, path: *const c_char, follow_final: bool) -> bool {
+    let stop = if follow_final { 0 } else { nr::O_NOFOLLOW };
+    let how = nr::open_how {
+        flags: u64::from(nr::O_PATH | nr::O_CLOEXEC | stop),
+        mode: 0,
+        resolve: u64::from(nr::RESOLVE_NO_SYMLINKS),
+    };
+    // SAFETY: passed on to the caller.
+    match sys::result(unsafe { sys::openat2(dirfd, path, &how) }) {
+        Ok(opened) => {
+            sys::close(opened as c_int);
+            false
+        }
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EACCES | Errno::ENAMETOOLONG) => false,
+        // There is one; or the kernel cannot say (before Linux 5.6, or forbidden).
+        Err(_) => true,
     }
 }
 
@@ -389,15 +458,30 @@ pub unsafe fn look_through_links<T>(
     options: Options,
     use_place: impl FnOnce(Where<'_>) -> T,
 ) -> T {
+    let mut scratch = PathBuffer::new();
+    // SAFETY: passed on to the caller.
+    use_place(unsafe { locate_exactly(dirfd, path, options, &mut scratch) })
+}
+
+/// Apart from its callers, which are many.
+///
+/// # Safety
+/// As [`locate`].
+#[inline(never)]
+unsafe fn locate_exactly<'s>(
+    dirfd: c_int,
+    path: *const c_char,
+    options: Options,
+    scratch: &'s mut PathBuffer,
+) -> Where<'s> {
     // SAFETY: passed on to the caller.
     let (Some(world), Some(path)) = (world::get(), unsafe { bytes(path) }) else {
-        return use_place(Where::Kernel);
+        return Where::Kernel;
     };
     let absolute = path.starts_with(b"/");
     if !absolute && matches!(fd_table::get(dirfd), Known::Served(_)) {
-        return use_place(Where::Kernel);
+        return Where::Kernel;
     }
-    let mut scratch = PathBuffer::new();
     let mut buffer = [0; nr::PATH_MAX as usize];
     let base = if absolute {
         Base::Cwd(b"/")
@@ -411,7 +495,7 @@ pub unsafe fn look_through_links<T>(
         match path {
             // Links in the view tree are not to be read from where it stands.
             Some(path) if world.split_physical(path).is_none() => Base::Dir(path),
-            _ => return use_place(Where::Kernel),
+            _ => return Where::Kernel,
         }
     };
     let options = Options {
@@ -426,10 +510,10 @@ pub unsafe fn look_through_links<T>(
         options,
         &User::effective(),
         &mut KernelTree,
-        &mut scratch,
+        scratch,
     );
     errno::restore(before);
-    use_place(answer(world, resolution))
+    answer(world, resolution)
 }
 
 /// Symlinks outside the mounts, read from the kernel.
@@ -437,11 +521,16 @@ pub struct KernelTree;
 
 impl Outside for KernelTree {
     fn readlink(&mut self, path: &[u8], buffer: &mut [u8]) -> Result<usize, Errno> {
-        let mut text = [0; nr::PATH_MAX as usize];
-        text.get_mut(..path.len())
-            .filter(|slot| slot.len() < nr::PATH_MAX as usize)
-            .ok_or(Errno::ENAMETOOLONG)?
-            .copy_from_slice(path);
-        sys::readlinkat(nr::AT_FDCWD, text.as_ptr().cast(), buffer)
+        let text = KernelPath::new(path)?;
+        sys::readlinkat(nr::AT_FDCWD, text.as_ptr(), buffer)
+    }
+
+    fn may_meet_link(&mut self, path: &[u8], follow_final: bool) -> bool {
+        let Ok(text) = KernelPath::new(path) else {
+            return true;
+        };
+        // SAFETY: a C string of ours.
+        credentials::under_filter()
+            || unsafe { may_meet_link(nr::AT_FDCWD, text.as_ptr(), follow_final) }
     }
 }

@@ -77,6 +77,23 @@ pub unsafe fn openat(dirfd: c_int, path: *const c_char, flags: c_int, mode: c_ui
     }
 }
 
+/// openat2(2).
+///
+/// # Safety
+/// `path` is a C string or a bad pointer.
+pub unsafe fn openat2(dirfd: c_int, path: *const c_char, how: &nr::open_how) -> isize {
+    let arguments = [
+        dirfd as isize as usize,
+        path as usize,
+        core::ptr::from_ref(how) as usize,
+        size_of::<nr::open_how>(),
+        0,
+        0,
+    ];
+    // SAFETY: passed on to the caller; the structure is ours and only read.
+    unsafe { syscall6(nr::__NR_openat2 as usize, arguments) }
+}
+
 /// newfstatat(2).
 ///
 /// # Safety

@@ -35,7 +35,7 @@ unsafe fn access_at(
     mode: c_int,
     flags: c_int,
     user: &User,
-    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+    pass: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
     let options = Options {
         follow_final: flags as u32 & nr::AT_SYMLINK_NOFOLLOW == 0,
@@ -67,7 +67,7 @@ unsafe fn access_slowly(
     mode: c_int,
     options: Options,
     user: &User,
-    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+    pass: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
     let mut scratch = PathBuffer::new();
     // SAFETY: the caller's C string.
@@ -86,11 +86,17 @@ unsafe fn access_slowly(
             let before = errno::last();
             let answer = pass(dirfd, path);
             let failed = (answer == -1).then_some(before);
+            let again = |place: Where<'_>| match place {
+                Where::Served(world, entry) => {
+                    check(world, entry, mode, user).unwrap_or_else(errno::fail)
+                }
+                Where::KernelAt(path) => pass(nr::AT_FDCWD, path.as_ptr()),
+                Where::Absent { .. } | Where::Kernel => errno::fail(Errno::ENOENT),
+                Where::Failed(error) => errno::fail(error),
+            };
             // SAFETY: the caller's C string.
-            match unsafe { look_again(failed, Family::Access, dirfd, path, options) } {
-                Some((world, entry)) => check(world, entry, mode, user).unwrap_or_else(errno::fail),
-                None => answer,
-            }
+            unsafe { look_again(failed, Family::Access, dirfd, path, options, again) }
+                .unwrap_or(answer)
         }
     }
 }

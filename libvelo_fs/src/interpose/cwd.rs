@@ -64,7 +64,7 @@ fn enter(world: &'static World, entry: Entry) -> Result<c_int, Errno> {
 /// chdir(2); `pass` changes to what is the kernel's.
 pub(super) unsafe fn chdir_with(
     path: *const c_char,
-    pass: impl FnOnce(*const c_char) -> c_int,
+    pass: impl Fn(*const c_char) -> c_int,
 ) -> c_int {
     let pass = |path| {
         let answer = pass(path);
@@ -88,19 +88,17 @@ pub(super) unsafe fn chdir_with(
             count(Family::Cwd, Outcome::PassedOutside);
             let before = errno::last();
             let answer = pass(path);
+            let failed = (answer == -1).then_some(before);
+            let (family, here) = (Family::Cwd, nr::AT_FDCWD);
+            let again = |place: Where<'_>| match place {
+                Where::Served(world, entry) => enter(world, entry).unwrap_or_else(errno::fail),
+                Where::KernelAt(path) => pass(path.as_ptr()),
+                Where::Absent { .. } | Where::Kernel => errno::fail(Errno::ENOENT),
+                Where::Failed(error) => errno::fail(error),
+            };
             // SAFETY: the caller's C string.
-            match unsafe {
-                look_again(
-                    (answer == -1).then_some(before),
-                    Family::Cwd,
-                    nr::AT_FDCWD,
-                    path,
-                    Options::FOLLOW,
-                )
-            } {
-                Some((world, entry)) => enter(world, entry).unwrap_or_else(errno::fail),
-                None => answer,
-            }
+            unsafe { look_again(failed, family, here, path, Options::FOLLOW, again) }
+                .unwrap_or(answer)
         }
     }
 }

@@ -66,19 +66,17 @@ pub unsafe extern "C" fn opendir(path: *const c_char) -> Dir {
             count(Family::Directory, Outcome::PassedOutside);
             let before = errno::last();
             let dir = pass(path);
+            let failed = dir.is_null().then_some(before);
+            let (family, here) = (Family::Directory, nr::AT_FDCWD);
+            let again = |place: Where<'_>| match place {
+                Where::Served(world, entry) => open_served(world, entry),
+                Where::KernelAt(path) => Ok(pass(path.as_ptr())),
+                Where::Absent { .. } | Where::Kernel => Err(Errno::ENOENT),
+                Where::Failed(error) => Err(error),
+            };
             // SAFETY: the caller's C string.
-            match unsafe {
-                look_again(
-                    dir.is_null().then_some(before),
-                    Family::Directory,
-                    nr::AT_FDCWD,
-                    path,
-                    Options::FOLLOW,
-                )
-            } {
-                Some((world, entry)) => open_served(world, entry),
-                None => return dir,
-            }
+            let answer = unsafe { look_again(failed, family, here, path, Options::FOLLOW, again) };
+            return answer.unwrap_or(Ok(dir)).unwrap_or_else(errno::fail_null);
         }
     };
     match answer {

@@ -34,7 +34,7 @@ pub(super) unsafe fn readlink_at(
     path: *const c_char,
     buffer: *mut c_char,
     size: usize,
-    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+    pass: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
     let options = Options {
         allow_empty: true,
@@ -65,7 +65,7 @@ pub(super) unsafe fn readlink_at(
             options,
             serve,
             |dirfd, path| match world::get() {
-                Some(world) => shown_target(world, dirfd, path, buffer, size, pass),
+                Some(world) => shown_target(world, dirfd, path, buffer, size, &pass),
                 None => pass(dirfd, path),
             },
         )
@@ -80,7 +80,7 @@ unsafe fn shown_target(
     path: *const c_char,
     buffer: *mut c_char,
     size: usize,
-    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+    pass: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
     // SAFETY: the caller's C string and buffer.
     unsafe {
@@ -356,10 +356,8 @@ pub unsafe extern "C" fn realpath(path: *const c_char, out: *mut c_char) -> *mut
                 }
                 let failed = answer.is_null().then_some(before);
                 let (family, base) = (Family::Readlink, nr::AT_FDCWD);
-                match look_again(failed, family, base, path, Options::FOLLOW) {
-                    Some(_) => realpath_here(text, out),
-                    None => answer,
-                }
+                let again = |_: Where<'_>| realpath_here(text, out);
+                look_again(failed, family, base, path, Options::FOLLOW, again).unwrap_or(answer)
             }
             _ => realpath_here(text, out),
         }

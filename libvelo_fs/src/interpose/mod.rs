@@ -76,7 +76,7 @@ unsafe fn reading(
     path: *const c_char,
     options: Options,
     serve: impl Fn(&'static World, Entry) -> Result<c_int, Errno>,
-    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+    pass: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
     // SAFETY: passed on to the caller.
     match unsafe { locate::quick(path, options) } {
@@ -95,7 +95,7 @@ unsafe fn reading_slowly(
     path: *const c_char,
     options: Options,
     serve: impl Fn(&'static World, Entry) -> Result<c_int, Errno>,
-    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+    pass: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
     let mut scratch = PathBuffer::new();
     // SAFETY: passed on to the caller.
@@ -107,11 +107,14 @@ unsafe fn reading_slowly(
             let before = errno::last();
             let answer = pass(dirfd, path);
             let failed = (answer == -1).then_some(before);
+            let again = |place: Where<'_>| match place {
+                Where::Served(world, entry) => serve(world, entry).unwrap_or_else(errno::fail),
+                Where::KernelAt(path) => pass(nr::AT_FDCWD, path.as_ptr()),
+                Where::Absent { .. } | Where::Kernel => errno::fail(Errno::ENOENT),
+                Where::Failed(error) => errno::fail(error),
+            };
             // SAFETY: passed on to the caller.
-            match unsafe { look_again(failed, family, dirfd, path, options) } {
-                Some((world, entry)) => serve(world, entry).unwrap_or_else(errno::fail),
-                None => answer,
-            }
+            unsafe { look_again(failed, family, dirfd, path, options, again) }.unwrap_or(answer)
         }
         Where::KernelAt(path) => {
             stats::count(family, Outcome::PassedRewritten);
@@ -173,35 +176,35 @@ fn earlier_answer(ask: impl FnOnce(*const c_char) -> c_int) -> Option<c_int> {
     (answer != -1 || errno::last() != Errno::EFAULT).then_some(answer)
 }
 
-/// What a call that the kernel answered turns out to mean, if it failed for want of
-/// the path and symlinks of the kernel's lead into a mount. `failed` is the `errno` of
-/// before such a call, which is put back.
+/// What `answer` makes of a call that the kernel answered, if it failed for want of the path
+/// and symlinks of the kernel's lead into a mount. `failed` is the `errno` of before such a
+/// call, which is put back for `answer`.
 ///
 /// # Safety
 /// `path` is a C string or a bad pointer.
 #[inline(always)]
-unsafe fn look_again(
+unsafe fn look_again<T>(
     failed: Option<Errno>,
     family: Family,
     dirfd: c_int,
     path: *const c_char,
     options: Options,
-) -> Option<(&'static World, Entry)> {
+    answer: impl FnOnce(Where<'_>) -> T,
+) -> Option<T> {
     let before = failed?;
     if !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
         return None;
     }
     // SAFETY: passed on to the caller.
-    let found = match unsafe { second_look(dirfd, path, options) }? {
-        Ok(found) => found,
-        Err(error) => {
-            errno::fail(error);
-            return None;
-        }
-    };
-    errno::restore(before);
-    stats::count(family, Outcome::ServedSecondLook);
-    Some(found)
+    unsafe {
+        second_look(dirfd, path, options, |place| {
+            errno::restore(before);
+            if matches!(place, Where::Served(..)) {
+                stats::count(family, Outcome::ServedSecondLook);
+            }
+            answer(place)
+        })
+    }
 }
 
 /// The C answer of a served call.

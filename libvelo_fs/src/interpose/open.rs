@@ -7,7 +7,7 @@ use crate::served;
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
 use crate::{errno, maps_text, next, sys};
-use core::ffi::{c_char, c_int, c_uint};
+use core::ffi::{CStr, c_char, c_int, c_uint};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::resolve::{Options, PathBuffer};
@@ -100,7 +100,7 @@ pub(super) unsafe fn open_at(
     dirfd: c_int,
     path: *const c_char,
     flags: c_int,
-    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+    pass: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
     let flags = effective(flags);
     let created_directory = (nr::O_CREAT | nr::O_DIRECTORY) as c_int;
@@ -130,7 +130,7 @@ unsafe fn open_slowly(
     path: *const c_char,
     flags: c_int,
     options: Options,
-    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+    pass: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
     let mut scratch = PathBuffer::new();
     // SAFETY: passed on to the caller.
@@ -153,25 +153,36 @@ unsafe fn open_slowly(
                 }
                 return opened;
             }
+            let again = |place: Where<'_>| match place {
+                Where::Served(world, entry) => {
+                    open_entry(world, entry, flags).unwrap_or_else(errno::fail)
+                }
+                Where::KernelAt(path) => open_rewritten(path, &pass),
+                Where::Absent { .. } | Where::Kernel => errno::fail(absent(options)),
+                Where::Failed(error) => errno::fail(error),
+            };
             // SAFETY: passed on to the caller.
-            match unsafe { look_again(Some(before), Family::Open, dirfd, path, options) } {
-                Some((world, entry)) => open_entry(world, entry, flags).unwrap_or_else(errno::fail),
-                None => opened,
-            }
+            unsafe { look_again(Some(before), Family::Open, dirfd, path, options, again) }
+                .unwrap_or(opened)
         }
         Where::KernelAt(path) => {
             count(Family::Open, Outcome::PassedRewritten);
-            let opened = pass(nr::AT_FDCWD, path.as_ptr());
-            // SAFETY: the resolver's own C string.
-            unsafe {
-                note_passed(nr::AT_FDCWD, path.as_ptr(), opened);
-                maps_text::show(path.as_ptr(), opened);
-            }
-            opened
+            open_rewritten(path, &pass)
         }
         Where::Absent { .. } => super::finish(Family::Open, Err(absent(options))),
         Where::Failed(error) => super::finish(Family::Open, Err(error)),
     }
+}
+
+/// Opens what is outside, reached through a mount.
+fn open_rewritten(path: &CStr, pass: &impl Fn(c_int, *const c_char) -> c_int) -> c_int {
+    let opened = pass(nr::AT_FDCWD, path.as_ptr());
+    // SAFETY: a C string.
+    unsafe {
+        note_passed(nr::AT_FDCWD, path.as_ptr(), opened);
+        maps_text::show(path.as_ptr(), opened);
+    }
+    opened
 }
 
 /// What opening a name answers that a served directory does not have.

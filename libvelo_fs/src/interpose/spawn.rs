@@ -8,7 +8,7 @@ use super::exec::search_path;
 use crate::cwd::{self, Cwd};
 use crate::environment::{self, keep_velo};
 use crate::fd_table::Known;
-use crate::locate::{From, User, Where, bytes, locate_from};
+use crate::locate::{From, User, Where, bytes, is_missing, locate_from, look_closer};
 use crate::next;
 use crate::next::Strings;
 use crate::program::{self, Program, Request, find, has_slash};
@@ -230,8 +230,11 @@ unsafe fn child_path(
 ) -> (c_int, Option<Result<Served, Errno>>) {
     let mut scratch = PathBuffer::new();
     // SAFETY: passed on to the caller.
-    let place = unsafe { locate_from(from(actions), path, Options::FOLLOW, &mut scratch) };
-    match place {
+    let (from, place) = unsafe {
+        let from = from(actions);
+        (from, locate_from(from, path, Options::FOLLOW, &mut scratch))
+    };
+    let settle = |place: Where<'_>| match place {
         Where::Served(world, entry) => {
             let physical = served::vnode(world, entry)
                 .and_then(|vnode| served::with_kernel_path(world, entry, &vnode, use_path));
@@ -242,6 +245,15 @@ unsafe fn child_path(
         Where::Failed(error) => (use_path(path), Some(Err(error))),
         Where::KernelAt(path) => (use_path(path.as_ptr()), None),
         Where::Kernel => (use_path(path), None),
+    };
+    // SAFETY: passed on to the caller.
+    unsafe {
+        match (&place, from) {
+            (Where::Kernel, From::Directory(start)) if is_missing(start, path) => {
+                look_closer(start, path, Options::FOLLOW, settle)
+            }
+            _ => settle(place),
+        }
     }
 }
 

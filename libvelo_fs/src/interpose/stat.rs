@@ -34,7 +34,7 @@ unsafe fn stat_at(
     path: *const c_char,
     out: *mut Stat,
     options: Options,
-    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+    pass: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
     // SAFETY: the caller's C string; `out` is checked as far as it can be.
     unsafe {
@@ -380,7 +380,7 @@ pub(super) unsafe fn statx_with(
     flags: c_int,
     mask: c_uint,
     out: *mut Statx,
-    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+    pass: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
     let sync = flags as u32 & (nr::AT_STATX_FORCE_SYNC | nr::AT_STATX_DONT_SYNC);
     let both = nr::AT_STATX_FORCE_SYNC | nr::AT_STATX_DONT_SYNC;

@@ -99,14 +99,22 @@ unsafe fn open_stream(
             let before = errno::last();
             let stream = open(path);
             let failed = stream.is_null().then_some(before);
-            // SAFETY: the caller's C string.
-            let again = unsafe { look_again(failed, Family::Open, nr::AT_FDCWD, path, options) };
-            let Some((world, entry)) = again else {
-                // SAFETY: the C library has accepted the string.
-                return unsafe { opened(path, stream) };
+            let again = |place: Where<'_>| match place {
+                // SAFETY: `open` takes any path.
+                Where::Served(world, entry) => unsafe { open_served(world, entry, flags, &open) },
+                // SAFETY: the resolver's own C string.
+                Where::KernelAt(path) => unsafe { Ok(opened(path.as_ptr(), open(path.as_ptr()))) },
+                Where::Absent { .. } | Where::Kernel => Err(absent(options)),
+                Where::Failed(error) => Err(error),
             };
-            // SAFETY: `open` takes any path.
-            unsafe { open_served(world, entry, flags, open) }
+            let here = nr::AT_FDCWD;
+            // SAFETY: the caller's C string, which the C library has accepted.
+            unsafe {
+                match look_again(failed, Family::Open, here, path, options, again) {
+                    Some(answer) => return answer.unwrap_or_else(errno::fail_null),
+                    None => return opened(path, stream),
+                }
+            }
         }
     };
     match answer {

@@ -12,7 +12,7 @@
 mod file;
 mod way;
 
-use crate::locate::{From, User, Where, bytes, locate_from};
+use crate::locate::{From, User, Where, bytes, is_missing, locate_from, look_closer};
 use crate::next::Strings;
 use crate::served::{self, KernelPath};
 use crate::strings::StringArray;
@@ -143,22 +143,30 @@ pub unsafe fn find(request: &Request, storage: &mut Storage) -> Result<Program, 
 /// As [`find`].
 pub unsafe fn find_to_check(request: &Request, storage: &mut Storage) -> Result<Program, Errno> {
     let mut scratch = PathBuffer::new();
-    // SAFETY: passed on to the caller.
-    let place = unsafe { locate_from(request.from, request.path, Options::FOLLOW, &mut scratch) };
-    let path = match place {
-        Where::Served(world, entry) => {
-            check_executable(world, entry)?;
-            served::view_path(world, entry)?
-        }
-        Where::KernelAt(path) => KernelPath::new(path.to_bytes())?,
-        Where::Kernel => return Ok(Program::AsGiven),
-        Where::Absent { .. } => return Err(Errno::ENOENT),
-        Where::Failed(error) => return Err(error),
+    let mut check = |place: Where<'_>| {
+        let path = match place {
+            Where::Served(world, entry) => {
+                check_executable(world, entry)?;
+                served::view_path(world, entry)?
+            }
+            Where::KernelAt(path) => KernelPath::new(path.to_bytes())?,
+            Where::Kernel => return Ok(Program::AsGiven),
+            Where::Absent { .. } => return Err(Errno::ENOENT),
+            Where::Failed(error) => return Err(error),
+        };
+        let path = storage.program.insert(path).as_ptr();
+        Ok(Program::At(path, request.argv))
     };
-    Ok(Program::At(
-        storage.program.insert(path).as_ptr(),
-        request.argv,
-    ))
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let place = locate_from(request.from, request.path, Options::FOLLOW, &mut scratch);
+        match (&place, request.from) {
+            (Where::Kernel, From::Directory(start)) if is_missing(start, request.path) => {
+                look_closer(start, request.path, Options::FOLLOW, check)
+            }
+            _ => check(place),
+        }
+    }
 }
 
 /// How to execute the file that is open as a descriptor and is a served entry.

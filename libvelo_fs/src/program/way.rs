@@ -168,10 +168,23 @@ impl<'r> Way<'r> {
                 Err(error @ (Errno::ENOENT | Errno::ENOTDIR)) => error,
                 answer => return answer,
             };
+            let again = |place: Where<'_>| match place {
+                Where::Served(_, entry) => Ok(Stage::Served(entry)),
+                Where::KernelAt(path) => {
+                    let path = self.storage.given.insert(KernelPath::new(path.to_bytes())?);
+                    Ok(Stage::Outside(Some(nr::AT_FDCWD), path.as_ptr()))
+                }
+                Where::Absent { .. } | Where::Kernel => Err(Errno::ENOENT),
+                Where::Failed(error) => Err(error),
+            };
             // SAFETY: passed on to the caller.
-            let (_, entry) =
-                unsafe { second_look(directory, path, Options::FOLLOW) }.ok_or(error)??;
-            *stage = Stage::Served(entry);
+            *stage =
+                unsafe { second_look(directory, path, Options::FOLLOW, again) }.ok_or(error)??;
+            self.ours = true;
+            if let Stage::Outside(Some(directory), path) = *stage {
+                // SAFETY: a C string of ours.
+                return unsafe { Descriptor::open(directory, path) };
+            }
         }
         let Stage::Served(entry) = *stage else {
             return Err(Errno::EACCES);

@@ -156,6 +156,12 @@ pub trait Outside {
     /// # Errors
     /// Those of readlink(2).
     fn readlink(&mut self, path: &[u8], buffer: &mut [u8]) -> Result<usize, Errno>;
+
+    /// Whether there may be a symlink on the way along `path` (absolute) as far as it
+    /// exists, at its end only if that is followed. `false` spares the walk of the rest.
+    fn may_meet_link(&mut self, _path: &[u8], _follow_final: bool) -> bool {
+        true
+    }
 }
 
 /// Resolves `path` against `base` in `view`.

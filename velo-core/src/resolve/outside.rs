@@ -21,7 +21,8 @@ impl<'r> Walk<'r, '_> {
         }
         if self.undecided {
             let texts = core::iter::once(part.name).chain(self.pending.texts());
-            if !self.options.exact && !leads_into_mount(self.view, self.at.as_bytes(), texts) {
+            let leads = leads_into_mount(self.view, self.at.as_bytes(), texts);
+            if !leads && (!self.options.exact || !self.may_meet_link(part)) {
                 return Ok(Some(End::Outside(Some(part))));
             }
             self.undecided = false;
@@ -37,6 +38,21 @@ impl<'r> Walk<'r, '_> {
             b"." | b".." => Ok(Some(End::Outside(Some(part)))),
             _ => self.step_outside_name(part),
         }
+    }
+
+    /// Whether a symlink may be on the rest of the way. Asked only after another one: who
+    /// wants exactness has a reason to expect the first.
+    fn may_meet_link(&mut self, part: Part<'r>) -> bool {
+        if !self.links_outside {
+            return true;
+        }
+        let before = self.at.len();
+        let spelled = self.spell_rest(Some(part)).is_ok();
+        let last = Part { last: true, ..part };
+        let (at, follow_final) = (self.at.as_bytes(), self.follows(last));
+        let may_meet = !spelled || self.outside.may_meet_link(at, follow_final);
+        self.at.truncate(before);
+        may_meet
     }
 
     /// One component, outside, that is a name.

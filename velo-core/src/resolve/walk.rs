@@ -494,7 +494,7 @@ impl<'r, 'c> Walk<'r, 'c> {
     }
 
     /// Appends to `at` all that is left to the kernel.
-    fn spell_rest(&mut self, part: Option<Part<'r>>) -> Result<(), Errno> {
+    pub(super) fn spell_rest(&mut self, part: Option<Part<'r>>) -> Result<(), Errno> {
         match part {
             Some(part) => {
                 self.at.push_name(part.name)?;

@@ -2,7 +2,7 @@
 
 use super::parent::{Last, Parent, last_of, parent_of};
 use super::{Change, EBUSY, at, changing, is_root, raw, refusal};
-use crate::locate::{Where, bytes, locate};
+use crate::locate::{Where, bytes, locate, look_closer};
 use crate::stats::{Family, Outcome, count};
 use crate::{errno, next, sys};
 use core::ffi::{c_char, c_int, c_uint};
@@ -105,14 +105,69 @@ pub unsafe extern "C" fn linkat(
         follow_final: flags as u32 & nr::AT_SYMLINK_FOLLOW != 0,
         ..Options::NO_FOLLOW
     };
-    let (mut old_scratch, mut new_scratch) = (PathBuffer::new(), PathBuffer::new());
+    let name = |old_place: Where<'_>, new_place: Where<'_>| {
+        linking(
+            (old_dirfd, old, options),
+            old_place,
+            (new_dirfd, new),
+            new_place,
+            pass,
+        )
+    };
     // SAFETY: the caller's C strings.
+    unsafe { naming((old_dirfd, old, options), (new_dirfd, new), name) }
+}
+
+/// Lets `name` make a new name of an old one, given what both are; again if the kernel has
+/// not found one that symlinks of its own lead into a mount.
+///
+/// # Safety
+/// The paths are C strings.
+unsafe fn naming(
+    (old_dirfd, old, options): (c_int, *const c_char, Options),
+    (new_dirfd, new): (c_int, *const c_char),
+    name: impl Fn(Where<'_>, Where<'_>) -> c_int,
+) -> c_int {
+    let (mut old_scratch, mut new_scratch) = (PathBuffer::new(), PathBuffer::new());
+    // SAFETY: passed on to the caller.
     let (old_place, new_place) = unsafe {
         (
             locate(old_dirfd, old, options, &mut old_scratch),
             locate(new_dirfd, new, Options::ENTRY, &mut new_scratch),
         )
     };
+    let is_passed = matches!((&old_place, &new_place), (Where::Kernel, Where::Kernel));
+    let before = errno::last();
+    let answer = name(old_place, new_place);
+    if answer != -1 || !is_passed || !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
+        return answer;
+    }
+    let error = errno::last();
+    let again = |old_place: Where<'_>, new_place: Where<'_>| {
+        if matches!((&old_place, &new_place), (Where::Kernel, Where::Kernel)) {
+            return errno::fail(error);
+        }
+        errno::restore(before);
+        name(old_place, new_place)
+    };
+    // SAFETY: passed on to the caller.
+    unsafe {
+        look_closer(old_dirfd, old, options, |old_place| {
+            look_closer(new_dirfd, new, Options::ENTRY, |new_place| {
+                again(old_place, new_place)
+            })
+        })
+    }
+}
+
+/// linkat(2) of what was resolved.
+fn linking(
+    (old_dirfd, old, options): (c_int, *const c_char, Options),
+    old_place: Where<'_>,
+    (new_dirfd, new): (c_int, *const c_char),
+    new_place: Where<'_>,
+    pass: impl Fn(c_int, *const c_char, c_int, *const c_char) -> c_int,
+) -> c_int {
     let (kernel_old_dirfd, kernel_old) = passed(old_dirfd, old, &old_place);
     let (kernel_new_dirfd, kernel_new) = passed(new_dirfd, new, &new_place);
     let is_new_outside = matches!(new_place, Where::Kernel | Where::KernelAt(_));
@@ -290,7 +345,7 @@ unsafe fn renaming(
     new_dirfd: c_int,
     new: *const c_char,
     flags: u32,
-    pass: impl FnOnce(c_int, *const c_char, c_int, *const c_char) -> c_int,
+    pass: impl Fn(c_int, *const c_char, c_int, *const c_char) -> c_int,
 ) -> c_int {
     let known = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
     let exchanges = flags & RENAME_EXCHANGE != 0;
@@ -298,14 +353,33 @@ unsafe fn renaming(
     if is_invalid {
         return pass(old_dirfd, old, new_dirfd, new);
     }
-    let (mut old_scratch, mut new_scratch) = (PathBuffer::new(), PathBuffer::new());
-    // SAFETY: the caller's C strings.
-    let (old_place, new_place) = unsafe {
-        (
-            locate(old_dirfd, old, Options::ENTRY, &mut old_scratch),
-            locate(new_dirfd, new, Options::ENTRY, &mut new_scratch),
-        )
+    let name = |old_place: Where<'_>, new_place: Where<'_>| {
+        // SAFETY: the caller's C strings, as they were resolved.
+        unsafe {
+            renaming_resolved(
+                (old_dirfd, old),
+                old_place,
+                (new_dirfd, new),
+                new_place,
+                flags,
+                &pass,
+            )
+        }
     };
+    // SAFETY: the caller's C strings.
+    unsafe { naming((old_dirfd, old, Options::ENTRY), (new_dirfd, new), name) }
+}
+
+/// # Safety
+/// The paths are C strings that were resolved to the places.
+unsafe fn renaming_resolved(
+    (old_dirfd, old): (c_int, *const c_char),
+    old_place: Where<'_>,
+    (new_dirfd, new): (c_int, *const c_char),
+    new_place: Where<'_>,
+    flags: u32,
+    pass: impl Fn(c_int, *const c_char, c_int, *const c_char) -> c_int,
+) -> c_int {
     if !matches!((&old_place, &new_place), (Where::Kernel, Where::Kernel)) {
         // SAFETY: the caller's C strings, as they were resolved.
         let sides = unsafe {

@@ -13,6 +13,7 @@ pub(super) use flags::*;
 pub(super) use links::*;
 pub(super) use names::*;
 
+use super::look_again;
 use crate::locate::{User, Where, bytes, locate};
 use crate::stats::{Family, Outcome, count};
 use crate::world::{Entry, World};
@@ -136,7 +137,7 @@ pub(super) unsafe fn changing(
     change: Change,
     dirfd: c_int,
     path: *const c_char,
-    pass: impl FnOnce(c_int, *const c_char) -> c_int,
+    pass: impl Fn(c_int, *const c_char) -> c_int,
 ) -> c_int {
     let mut scratch = PathBuffer::new();
     // SAFETY: the caller's C string.
@@ -150,7 +151,17 @@ pub(super) unsafe fn changing(
         return pass(nr::AT_FDCWD, rewritten.as_ptr());
     }
     count(Family::Change, Outcome::PassedOutside);
-    pass(dirfd, path)
+    let before = errno::last();
+    let answer = pass(dirfd, path);
+    let failed = (answer == -1).then_some(before);
+    let again = |place: Where<'_>| match (refusal(change, dirfd, path, &place), &place) {
+        (Some(error), _) => errno::fail(error),
+        (None, Where::KernelAt(rewritten)) => pass(nr::AT_FDCWD, rewritten.as_ptr()),
+        (None, _) => errno::fail(Errno::ENOENT),
+    };
+    let options = options_of(change);
+    // SAFETY: the caller's C string.
+    unsafe { look_again(failed, Family::Change, dirfd, path, options, again) }.unwrap_or(answer)
 }
 
 /// Refuses the change of what a served descriptor is. `O_PATH` descriptors are bad

@@ -86,10 +86,20 @@ pub(super) unsafe fn parent_of(dirfd: c_int, path: *const c_char) -> Result<Pare
         let outside = Outside { dirfd, path };
         match outside.access(F_OK) {
             Ok(()) => Ok(Parent::Outside(outside)),
-            Err(error) => match second_look(dirfd, outside.path.as_ptr(), Options::FOLLOW) {
-                Some(found) => found.map(|(_, entry)| Parent::Mount(entry.mount)),
-                None => Err(error),
-            },
+            Err(error) => {
+                let again = |place: Where<'_>| match place {
+                    Where::Served(_, entry) => Ok(Parent::Mount(entry.mount)),
+                    Where::KernelAt(path) => {
+                        let path = KernelPath::new(path.to_bytes())?;
+                        let dirfd = nr::AT_FDCWD;
+                        Ok(Parent::Outside(Outside { dirfd, path }))
+                    }
+                    Where::Absent { .. } | Where::Kernel => Err(Errno::ENOENT),
+                    Where::Failed(error) => Err(error),
+                };
+                second_look(dirfd, outside.path.as_ptr(), Options::FOLLOW, again)
+                    .unwrap_or(Err(error))
+            }
         }
     }
 }

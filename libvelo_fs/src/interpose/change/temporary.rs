@@ -3,6 +3,7 @@
 use super::{Change, changing};
 use crate::locate::{Where, bytes, locate};
 use crate::{errno, fd_table, next};
+use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
@@ -18,7 +19,7 @@ const MADE_UP_BYTES: usize = 6;
 unsafe fn making_temporary(
     template: *mut c_char,
     suffix: c_int,
-    pass: impl FnOnce(*mut c_char) -> c_int,
+    pass: impl Fn(*mut c_char) -> c_int,
 ) -> c_int {
     let end = usize::try_from(suffix)
         .unwrap_or(0)
@@ -146,7 +147,7 @@ pub unsafe extern "C" fn mkdtemp(template: *mut c_char) -> *mut c_char {
 /// The C library's file stands in `/tmp`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tmpfile() -> *mut c_void {
-    let mut made = core::ptr::null_mut();
+    let made = Cell::new(core::ptr::null_mut());
     // SAFETY: a C string of ours.
     unsafe {
         changing(
@@ -154,12 +155,12 @@ pub unsafe extern "C" fn tmpfile() -> *mut c_void {
             nr::AT_FDCWD,
             c"/tmp/tmpfXXXXXX".as_ptr(),
             |_, _| {
-                made = next::tmpfile().map_or(core::ptr::null_mut(), |real| real());
+                made.set(next::tmpfile().map_or(core::ptr::null_mut(), |real| real()));
                 0
             },
         );
     }
-    made
+    made.get()
 }
 
 #[unsafe(no_mangle)]
