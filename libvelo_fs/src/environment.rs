@@ -3,28 +3,30 @@
 //! preloaded libraries stay, in their order.
 //!
 //! `LD_LIBRARY_PATH` is read by the loader, which opens past our hooks: it gets the
-//! physical places of served directories, and the program finds its own text again.
+//! physical places of served directories, and of those that the program itself names
+//! ([`Libraries`]). The program finds its own text again, which it gets in a variable of ours.
 
 use crate::locate::{Where, is_bad, locate_bytes};
 use crate::next::Strings;
+use crate::program::Libraries;
 use crate::strings::{StringArray, Text, each};
 use crate::symbol::weak_address;
 use crate::world::{self, KEPT, World};
-use crate::{arena, inherited_fds, library};
+use crate::{inherited_fds, library};
 use core::ffi::c_char;
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::resolve::{Options, PathBuffer};
 
 const PRELOAD: &[u8] = b"LD_PRELOAD=";
-const LIBRARY_PATH: &[u8] = b"LD_LIBRARY_PATH=";
+/// How the loader's variable begins.
+pub const LIBRARY_PATH: &[u8] = b"LD_LIBRARY_PATH=";
 const STATIC: &[u8] = b"VELO_STATIC=";
 
 /// Memory for an environment: must stay until the program was executed.
 pub struct Storage {
     strings: StringArray,
     preload: Text,
-    library_path: Text,
     descriptors: Text,
 }
 
@@ -34,7 +36,6 @@ impl Storage {
         Self {
             strings: StringArray::new(),
             preload: Text::new(),
-            library_path: Text::new(),
             descriptors: Text::new(),
         }
     }
@@ -63,7 +64,7 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
     let kept = world.variables.kept();
     let mut has = kept.map(|variable| variable.is_none());
     let (mut preloads, mut preloaded, mut preload) = (0, true, None);
-    let (mut library_path, mut descriptors) = (None, None);
+    let mut descriptors = None;
     let mut count = 0;
     // SAFETY: passed on to the caller.
     for (number, text) in unsafe { each(given) }.enumerate() {
@@ -72,8 +73,6 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
             // glibc takes the last one, musl the first.
             (preloads, preload) = (preloads + 1, Some(value));
             preloaded &= names_us(world, value);
-        } else if let Some(value) = text.strip_prefix(LIBRARY_PATH) {
-            library_path = library_path.or(Some((number, value)));
         } else if text.starts_with(inherited_fds::VARIABLE) {
             descriptors = Some(number);
         } else if text.starts_with(b"VELO_") {
@@ -87,15 +86,9 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
         return Ok(given);
     }
     preloaded &= preloads != 0;
-    let library_path = match library_path {
-        Some((number, value)) => {
-            with_places(world, value, &mut storage.library_path)?.then_some(number)
-        }
-        None => None,
-    };
     let told = inherited_fds::write(world, &mut storage.descriptors);
     let complete = preloaded && has.iter().all(|has| *has);
-    if complete && library_path.is_none() && !told && descriptors.is_none() {
+    if complete && !told && descriptors.is_none() {
         return Ok(given);
     }
     let mut first: [*const c_char; KEPT + 2] = [core::ptr::null(); KEPT + 2];
@@ -131,9 +124,6 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
             }
         }
     }
-    if let Some(number) = library_path {
-        replace(number, &storage.library_path);
-    }
     if let Some(number) = descriptors {
         // What the program has kept from its own start is out of date.
         if !told {
@@ -166,55 +156,107 @@ fn names_us(world: &World, value: &[u8]) -> bool {
         .any(|path| path == world.library)
 }
 
-/// Writes an `LD_LIBRARY_PATH` with the physical places of served directories;
-/// `false` if there are none.
-fn with_places(world: &'static World, value: &[u8], out: &mut Text) -> Result<bool, Errno> {
+/// Memory for what a loader reads: must stay until the program was executed.
+pub struct ForLoader {
+    strings: StringArray,
+    library_path: Text,
+    given: Text,
+}
+
+impl ForLoader {
+    /// Fresh memory.
+    pub fn new() -> Self {
+        Self {
+            strings: StringArray::new(),
+            library_path: Text::new(),
+            given: Text::new(),
+        }
+    }
+}
+
+/// The name of the variable that holds `LD_LIBRARY_PATH` as it was given; without a value
+/// if it was not.
+pub const GIVEN_LIBRARY_PATH: &[u8] = b"VELO_LD_LIBRARY_PATH";
+
+/// `given` with the physical places of served directories in its `LD_LIBRARY_PATH`, and
+/// `libraries` in it as well.
+///
+/// # Safety
+/// As [`keep_velo`].
+pub unsafe fn for_loader(
+    given: Strings,
+    libraries: &Libraries,
+    storage: &mut ForLoader,
+) -> Result<Strings, Errno> {
+    let Some(world) = world::get() else {
+        return Ok(given);
+    };
+    // SAFETY: passed on to the caller.
+    let found = unsafe { each(given) }
+        .enumerate()
+        .find_map(|(number, text)| Some((number, text.strip_prefix(LIBRARY_PATH)?)));
+    let value = found.map_or(b"".as_slice(), |(_, value)| value);
+    if !with_places(world, value, libraries, &mut storage.library_path)? {
+        return Ok(given);
+    }
+    let text = &mut storage.given;
+    text.reserve(GIVEN_LIBRARY_PATH.len() + 1 + value.len())?;
+    let equals: &[u8] = if found.is_some() { b"=" } else { b"" };
+    for part in [GIVEN_LIBRARY_PATH, equals, value] {
+        text.push(part).ok_or(Errno::ENOMEM)?;
+    }
+    let first = [text.as_ptr(), storage.library_path.as_ptr()];
+    let added = first.len() - usize::from(found.is_some());
+    let first = first.get(..added).unwrap_or(&[]);
+    // SAFETY: passed on to the caller.
+    let strings = unsafe { storage.strings.join(first, given, 0)? };
+    if let Some((number, _)) = found {
+        // SAFETY: `join` has written `added` and then the given strings, in memory of ours.
+        unsafe { *strings.cast_mut().add(added + number) = storage.library_path.as_ptr() };
+    }
+    Ok(strings)
+}
+
+/// Writes an `LD_LIBRARY_PATH` with the physical places of served directories; `false` if
+/// there are none.
+fn with_places(
+    world: &'static World,
+    value: &[u8],
+    libraries: &Libraries,
+    out: &mut Text,
+) -> Result<bool, Errno> {
     const PATH_BYTES: usize = nr::PATH_MAX as usize;
     let mut physical = [0; PATH_BYTES];
-    let served = value
-        .split(is_separator)
+    let directories = || value.split(is_separator).filter(|_| !value.is_empty());
+    let served = directories()
         .filter(|directory| place_of(world, directory, &mut physical).is_some())
         .count();
-    if served == 0 {
+    let more = libraries.as_bytes();
+    if served == 0 && more.is_empty() {
         return Ok(false);
     }
-    out.reserve(LIBRARY_PATH.len() + value.len() + served * PATH_BYTES)?;
+    out.reserve(LIBRARY_PATH.len() + value.len() + served * PATH_BYTES + 2 + more.len())?;
     let mut write = || {
         out.push(LIBRARY_PATH)?;
-        for (number, directory) in value.split(is_separator).enumerate() {
-            if number != 0 {
-                out.push(b":")?;
-            }
-            out.push(place_of(world, directory, &mut physical).unwrap_or(directory))?;
+        let mut separator: &[u8] = b"";
+        let mut push = |directory: &[u8]| {
+            out.push(separator)?;
+            separator = b":";
+            out.push(directory)
+        };
+        if libraries.are_first() && !more.is_empty() {
+            push(more)?;
+        }
+        for directory in directories() {
+            push(place_of(world, directory, &mut physical).unwrap_or(directory))?;
+        }
+        if !libraries.are_first() && !more.is_empty() {
+            push(more)?;
         }
         Some(())
     };
     write().ok_or(Errno::ENOMEM)?;
     Ok(true)
-}
-
-/// The variable as the program had it before [`with_places`]: the loader has read it
-/// by now. `None` if it is another one, or has no places.
-pub fn without_places(world: &World, variable: &'static [u8]) -> Option<&'static [u8]> {
-    let value = variable.strip_prefix(LIBRARY_PATH)?;
-    let directories = || value.split(is_separator);
-    if !directories().any(|directory| world.shown(directory).is_some()) {
-        return None;
-    }
-    let mut text = Text::new();
-    let shown = |directory: &[u8]| world.shown(directory).map_or(0, |(mount, _)| mount.len());
-    let longer = directories().map(shown).sum::<usize>();
-    text.reserve(variable.len() + longer).ok()?;
-    text.push(LIBRARY_PATH)?;
-    for (number, directory) in directories().enumerate() {
-        if number != 0 {
-            text.push(b":")?;
-        }
-        let (mount, rest) = world.shown(directory).unwrap_or((b"", directory));
-        text.push(mount)?;
-        text.push(rest)?;
-    }
-    arena::keep(&[text.as_bytes()])
 }
 
 fn is_separator(byte: &u8) -> bool {

@@ -84,6 +84,8 @@ struct Settings {
     manifests: Option<&'static [u8]>,
     root: Option<&'static [u8]>,
     view_root: Option<&'static [u8]>,
+    /// [`environment::GIVEN_LIBRARY_PATH`]; within, the variable that it keeps.
+    library_path: Option<Option<&'static [u8]>>,
     /// What the process inherits, see [`inherited_fds`].
     descriptors: &'static [u8],
     statics: Option<&'static [u8]>,
@@ -115,7 +117,7 @@ unsafe fn start(environment: Strings) {
         inherited_fds::note(world, settings.descriptors);
         // SAFETY: the start-up environment, which nobody else changes yet.
         unsafe {
-            set_variables(environment, world);
+            set_variables(environment, world, settings.library_path);
             show_executed_path(world);
         }
     }
@@ -141,6 +143,9 @@ unsafe fn read_settings(environment: Strings) -> Settings {
                     settings.root = Some(value).filter(|value| !value.is_empty());
                 } else if let Some(value) = variable.strip_prefix(b"VIEW_ROOT=") {
                     settings.view_root = Some(value).filter(|value| !value.is_empty());
+                } else if let Some(value) = text.strip_prefix(environment::GIVEN_LIBRARY_PATH) {
+                    // `VELO_` before it makes the name of ours from the loader's.
+                    settings.library_path = Some((!value.is_empty()).then_some(variable));
                 } else if let Some(value) = text.strip_prefix(inherited_fds::VARIABLE) {
                     settings.descriptors = value;
                 } else if let Some(value) = variable.strip_prefix(b"STATIC=") {
@@ -174,7 +179,12 @@ unsafe fn show_executed_path(world: &'static World) {
 
 /// Puts the manifests' absolute paths into the process's own environment, for its
 /// children, and takes out of it what only the loader had to see.
-unsafe fn set_variables(environment: Strings, world: &World) {
+unsafe fn set_variables(
+    environment: Strings,
+    world: &World,
+    library_path: Option<Option<&'static [u8]>>,
+) {
+    let spare = world.variables.root;
     let mut at = environment.cast_mut();
     // SAFETY: the loader passes the environment in writable memory.
     unsafe {
@@ -182,11 +192,15 @@ unsafe fn set_variables(environment: Strings, world: &World) {
             let text = CStr::from_ptr(*at).to_bytes();
             if text.starts_with(b"VELO_MANIFEST=") {
                 *at = world.variables.manifest.as_ptr().cast();
-            } else if text.starts_with(inherited_fds::VARIABLE) {
+            } else if text.starts_with(inherited_fds::VARIABLE)
+                || text.starts_with(environment::GIVEN_LIBRARY_PATH)
+            {
                 // Not taken out: who looks for the auxiliary vector counts on the length.
-                *at = world.variables.root.as_ptr().cast();
-            } else if let Some(shown) = environment::without_places(world, text) {
-                *at = shown.as_ptr().cast();
+                *at = spare.as_ptr().cast();
+            } else if let Some(given) = library_path
+                && text.starts_with(environment::LIBRARY_PATH)
+            {
+                *at = given.unwrap_or(spare).as_ptr().cast();
             }
             at = at.add(1);
         }

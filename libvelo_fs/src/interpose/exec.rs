@@ -3,7 +3,7 @@
 //! `execl`, `execlp` and `execle` are true variadics: a small stub puts the
 //! register arguments beside the stack ones, and Rust reads them as arrays.
 
-use crate::environment::{self, keep_velo};
+use crate::environment::{self, ForLoader, for_loader, keep_velo};
 use crate::fd_table;
 use crate::locate::{From, Where, bytes, locate};
 use crate::next::Strings;
@@ -41,10 +41,17 @@ unsafe fn found(
 /// path and arguments. Returns only with an error, or with what only `flags` ask for.
 unsafe fn start(
     found: Result<Program, Errno>,
+    storage: &program::Storage,
     flags: c_int,
     envp: Strings,
     pass: impl FnOnce(Strings) -> c_int,
 ) -> c_int {
+    let mut memory = ForLoader::new();
+    // SAFETY: the caller's environment, or ours of the same form.
+    let envp = match unsafe { for_loader(envp, storage.libraries(), &mut memory) } {
+        Ok(envp) => envp,
+        Err(error) => return errno::fail(error),
+    };
     match found {
         Ok(Program::AsGiven) => {
             count(Family::Exec, Outcome::PassedOutside);
@@ -110,7 +117,8 @@ pub unsafe extern "C" fn execve(path: *const c_char, argv: Strings, envp: String
             Err(error) => return errno::fail(error),
         };
         let request = Request::new(From::Directory(nr::AT_FDCWD), path, argv, envp);
-        start(find(&request, &mut storage), 0, envp, pass)
+        let found = find(&request, &mut storage);
+        start(found, &storage, 0, envp, pass)
     }
 }
 
@@ -173,7 +181,7 @@ unsafe fn exec_descriptor(
             Err(Errno::ENOENT) if !request.unreadable => Ok(Program::AsGiven),
             found => found,
         };
-        start(found, flags, envp, pass)
+        start(found, &storage, flags, envp, pass)
     }
 }
 
@@ -233,7 +241,8 @@ pub unsafe extern "C" fn execveat(
             },
             None => request,
         };
-        start(found(&request, check, &mut storage), check, envp, pass)
+        let found = found(&request, check, &mut storage);
+        start(found, &storage, check, envp, pass)
     }
 }
 

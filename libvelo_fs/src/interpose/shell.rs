@@ -1,7 +1,7 @@
 //! system(3) and popen(3): they execute `/bin/sh` inside the C library, with whatever
 //! the program's environment holds at that moment.
 
-use crate::environment::{self, keep_velo};
+use crate::environment::{self, ForLoader, for_loader, keep_velo};
 use crate::locate::From;
 use crate::next::Strings;
 use crate::program::{self, Program, Request, find};
@@ -25,6 +25,7 @@ unsafe fn with_environment<T>(
     }
     let mut environment = environment::Storage::new();
     let mut storage = program::Storage::new();
+    let mut memory = ForLoader::new();
     let argv = [c"sh".as_ptr(), c"-c".as_ptr(), command, core::ptr::null()];
     // SAFETY: the program's own environment; strings of ours and of the caller.
     unsafe {
@@ -35,6 +36,7 @@ unsafe fn with_environment<T>(
         if let Err(error @ Errno::EPERM) = find(&request, &mut storage).map(|_: Program| ()) {
             return Err(error);
         }
+        let kept = for_loader(kept, storage.libraries(), &mut memory)?;
         if kept != before {
             *variable = kept;
         }

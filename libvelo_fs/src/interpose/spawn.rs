@@ -6,7 +6,7 @@
 
 use super::exec::search_path;
 use crate::cwd::{self, Cwd};
-use crate::environment::{self, keep_velo};
+use crate::environment::{self, ForLoader, for_loader, keep_velo};
 use crate::fd_table::Known;
 use crate::locate::{From, User, Where, bytes, is_missing, locate_from, look_closer};
 use crate::next;
@@ -67,7 +67,13 @@ impl Call {
                 cwd: from,
                 ..Request::new(from, path, argv, envp)
             };
-            match find(&request, &mut storage) {
+            let found = find(&request, &mut storage);
+            let mut memory = ForLoader::new();
+            let envp = match for_loader(envp, storage.libraries(), &mut memory) {
+                Ok(envp) => envp,
+                Err(error) => return error.0,
+            };
+            match found {
                 Ok(Program::AsGiven) => {
                     if let (true, From::Directory(directory)) = (searched, from) {
                         const X_OK: c_int = 1;

@@ -22,6 +22,13 @@ impl Descriptor {
     }
 }
 
+impl Descriptor {
+    /// Its number.
+    pub fn number(&self) -> c_int {
+        self.0
+    }
+}
+
 impl Drop for Descriptor {
     fn drop(&mut self) {
         sys::close(self.0);

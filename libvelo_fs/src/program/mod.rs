@@ -10,6 +10,7 @@
 //! says what is wrong with them.
 
 mod file;
+mod libraries;
 mod way;
 
 use crate::locate::{From, User, Where, bytes, is_missing, locate_from, look_closer};
@@ -18,6 +19,7 @@ use crate::served::{self, KernelPath};
 use crate::strings::StringArray;
 use crate::world::{Entry, World};
 use core::ffi::c_char;
+pub use libraries::Libraries;
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::executable::Shebang;
@@ -79,6 +81,7 @@ pub struct Storage {
     loader: Option<KernelPath>,
     loader_name: [u8; nr::PATH_MAX as usize],
     arguments: StringArray,
+    libraries: Libraries,
 }
 
 impl Storage {
@@ -91,7 +94,13 @@ impl Storage {
             loader: None,
             loader_name: [0; nr::PATH_MAX as usize],
             arguments: StringArray::new(),
+            libraries: Libraries::new(),
         }
+    }
+
+    /// Where the loader finds libraries that the program found last looks for.
+    pub fn libraries(&self) -> &Libraries {
+        &self.libraries
     }
 }
 

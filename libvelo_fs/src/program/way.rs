@@ -218,8 +218,16 @@ impl<'r> Way<'r> {
             .as_ref()
             .and_then(|(elf, _)| elf.obstacle(Some(Machine::OWN)));
         let mut loader = match elf {
-            // SAFETY: passed on to the caller.
-            Some((elf, file)) if obstacle.is_none() => unsafe { self.served_loader(elf, &file)? },
+            Some((elf, file)) if obstacle.is_none() => {
+                let program = match stage {
+                    Stage::Served(entry) => Some(entry),
+                    Stage::Outside(..) => None,
+                };
+                let libraries = &mut self.storage.libraries;
+                libraries.collect(self.world, elf, &file, program, self.request.cwd);
+                // SAFETY: passed on to the caller.
+                unsafe { self.served_loader(elf, &file)? }
+            }
             _ => None,
         };
         if loader.is_some() {

@@ -7,6 +7,7 @@
 
 use super::{Obstacle, Source};
 
+const PT_LOAD: u64 = 1;
 const PT_DYNAMIC: u64 = 2;
 const PT_INTERP: u64 = 3;
 const PT_NOTE: u64 = 4;
@@ -63,6 +64,22 @@ pub struct Elf {
     /// Its loader, if one starts it.
     pub interpreter: Option<Interpreter>,
     runtime: Option<Obstacle>,
+    pub(super) layout: Layout,
+    /// Offset and bytes of what the loader reads (`PT_DYNAMIC`).
+    pub(super) dynamic: Option<(u64, u64)>,
+    pub(super) loaded: [Loaded; LOADED_MAX],
+}
+
+/// Segments that are looked at to turn an address into an offset; the strings of the
+/// loader are in one of the first, or in one that a tool has added.
+const LOADED_MAX: usize = 8;
+
+/// What of the file is mapped where (`PT_LOAD`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) address: u64,
+    pub(super) offset: u64,
+    pub(super) bytes: u64,
 }
 
 impl Elf {
@@ -78,9 +95,9 @@ impl Elf {
 }
 
 /// Reads fields of either class and byte order.
-#[derive(Clone, Copy)]
-struct Layout {
-    wide: bool,
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Layout {
+    pub(super) wide: bool,
     big_endian: bool,
 }
 
@@ -96,7 +113,7 @@ impl Layout {
     }
 
     /// A field that is as wide as an address, at its offset in either class.
-    fn word(self, bytes: &[u8], offset_32: usize, offset_64: usize) -> Option<u64> {
+    pub(super) fn word(self, bytes: &[u8], offset_32: usize, offset_64: usize) -> Option<u64> {
         if self.wide {
             self.number(bytes, offset_64, 8)
         } else {
@@ -164,6 +181,8 @@ pub(super) fn read<S: Source>(source: &mut S, head: &[u8]) -> Result<Option<Elf>
     }
     let mut reader = Reader { source, head };
     let (mut interpreter, mut dynamic, mut runtime) = (None, None, None);
+    let mut loaded = [Loaded::default(); LOADED_MAX];
+    let mut rooms = loaded.iter_mut();
     for position in 0..count {
         let Some(offset) = table.checked_add(position * entry_bytes) else {
             return Ok(None);
@@ -177,6 +196,16 @@ pub(super) fn read<S: Source>(source: &mut S, head: &[u8]) -> Result<Option<Elf>
                 interpreter = Some(Interpreter { offset, bytes });
             }
             (Some(PT_DYNAMIC), segment) => dynamic = segment,
+            (Some(PT_LOAD), Some((offset, bytes))) => {
+                let address = layout.word(header, 8, 16).unwrap_or(0);
+                if let Some(room) = rooms.next() {
+                    *room = Loaded {
+                        address,
+                        offset,
+                        bytes,
+                    };
+                }
+            }
             (Some(PT_NOTE), Some((offset, bytes))) if runtime.is_none() => {
                 runtime = has_go_note(&mut reader, layout, offset, bytes)?.then_some(Obstacle::Go);
             }
@@ -198,6 +227,9 @@ pub(super) fn read<S: Source>(source: &mut S, head: &[u8]) -> Result<Option<Elf>
         machine,
         interpreter,
         runtime,
+        layout,
+        dynamic,
+        loaded,
     }))
 }
 

@@ -7,11 +7,13 @@
 //! reads them again, has the last word.
 
 mod elf;
+mod search_path;
 mod shebang;
 #[cfg(test)]
 mod tests;
 
 pub use elf::{Elf, Interpreter, Machine};
+pub use search_path::SearchPath;
 pub use shebang::{SHEBANG_BYTES, Shebang};
 
 /// A program file that can be read.

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
@@ -10,14 +10,15 @@ use velo_core::errno::Errno;
 use velo_core::executable::{Kind, Machine};
 use velo_core::resolve::{EXECUTE, Mount, PATH_MAX_BYTES, may_access};
 use velo_core::store_layout::ROOT_VARIABLE;
-use velo_core::vnode::mode::{S_IFMT, S_IFREG};
+use velo_core::vnode::mode::{S_IFDIR, S_IFMT, S_IFREG};
 use velo_store::{Root, Store};
 
 use crate::failure::{Failure, io_words, shown, status, words};
-use crate::launch::library;
+use crate::launch::libraries::Places;
 use crate::launch::plan::{Demand, Found, Plan, Refusal, Tree, plan};
 use crate::launch::program::kind;
 use crate::launch::start::{Environment, start};
+use crate::launch::{libraries, library};
 use crate::manifest_file::ManifestFile;
 use crate::output::printable;
 use crate::selection::{MANIFEST_VARIABLE, ManifestArguments, join};
@@ -95,6 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     };
     let plan = plan(&tree, environment.get("PATH"), command, rest, demand)
         .map_err(|refusal| refused(command, refusal))?;
+    libraries::prepare(&mut environment, &plan.program, &tree);
     Err(not_started(&plan, &start(&plan, &environment)))
 }
 
@@ -191,6 +193,41 @@ impl Tree for Executables<'_> {
                 })
             }
         }
+    }
+}
+
+impl Places for Executables<'_> {
+    fn place(&self, directory: &[u8]) -> Option<PathBuf> {
+        let Ok(Place::Entry { mount, index }) = self.served.find(directory, true) else {
+            return None;
+        };
+        let metadata = self.served.manifest(mount).stat(index)?;
+        let place = self.views.physical(self.served, mount, index);
+        // As long as the mount's path, so that there is room for that where the loader
+        // keeps it.
+        let shown = self.served.mounts()[mount].path().len();
+        let slashes = shown.saturating_sub(self.views.directories[mount].as_os_str().len());
+        let mut text = vec![b'/'; slashes];
+        text.extend_from_slice(place.as_os_str().as_bytes());
+        (metadata.mode & S_IFMT == S_IFDIR).then(|| OsString::from_vec(text).into())
+    }
+
+    fn origin(&self, program: &Path) -> Option<Vec<u8>> {
+        let served = self
+            .views
+            .directories
+            .iter()
+            .enumerate()
+            .find_map(|(mount, view)| {
+                let below = program.strip_prefix(view).ok()?;
+                let mount = OsStr::from_bytes(self.served.mounts()[mount].path());
+                Some(Path::new(mount).join(below))
+            });
+        let path = match served {
+            Some(path) => path,
+            None => std::fs::canonicalize(program).ok()?,
+        };
+        Some(path.parent()?.as_os_str().as_bytes().to_vec())
     }
 }
 

@@ -11,7 +11,8 @@ pub fn kind(file: &File) -> io::Result<Kind> {
     look(&mut Opened(file))
 }
 
-struct Opened<'f>(&'f File);
+/// A file that is read for its headers.
+pub struct Opened<'f>(pub &'f File);
 
 impl Source for Opened<'_> {
     type Error = io::Error;

@@ -18,6 +18,8 @@ pub const PRELOAD_VARIABLE: &str = "LD_PRELOAD";
 /// Environment of the program: the caller's, with some variables replaced.
 pub struct Environment {
     variables: Vec<(OsString, OsString)>,
+    /// Names without a value and a `=`.
+    bare: Vec<OsString>,
 }
 
 impl Environment {
@@ -25,6 +27,7 @@ impl Environment {
     pub fn inherited() -> Self {
         Self {
             variables: std::env::vars_os().collect(),
+            bare: Vec::new(),
         }
     }
 
@@ -42,6 +45,12 @@ impl Environment {
             Some((_, old)) => *old = value.into(),
             None => self.variables.push((name.into(), value.into())),
         }
+    }
+
+    /// Sets a variable to nothing at all.
+    pub fn set_bare(&mut self, name: &str) {
+        self.variables.retain(|(found, _)| found != name);
+        self.bare.push(name.into());
     }
 
     /// Puts `library` first in LD_PRELOAD; keeps other libraries, drops other
@@ -70,7 +79,11 @@ impl Environment {
             let pair = [name.as_bytes(), b"=", value.as_bytes()].concat();
             CString::new(pair).map_err(io::Error::from)
         });
-        joined.collect()
+        let bare = self
+            .bare
+            .iter()
+            .map(|name| CString::new(name.as_bytes()).map_err(io::Error::from));
+        joined.chain(bare).collect()
     }
 }
 
@@ -125,6 +138,7 @@ mod tests {
     fn preload_comes_first_and_once_and_keeps_the_others() {
         let mut environment = Environment {
             variables: Vec::new(),
+            bare: Vec::new(),
         };
         environment.preload(Path::new("/v/libvelo_fs.so"));
         assert_eq!(
