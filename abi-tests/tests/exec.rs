@@ -270,6 +270,32 @@ fn library_path() {
     let _ = world.same(&program);
 }
 
+/// What the loader preloads of a served tree, and how that reads in the program's own environment.
+#[test]
+fn preload() {
+    if !abi_tests::namespace::or_skip() {
+        return;
+    }
+    let world = world("preload", "cc");
+    let program = compile::c("show");
+    let call = |script: &str| {
+        let arguments = [&world.path("lib"), &program];
+        Call::bash(script).arg("bash").args(arguments)
+    };
+    let seen = world.plain(&call("LD_PRELOAD=$1/libdependency.so $2"));
+    let text = seen.text();
+    assert!(text.contains("constructor"), "{text}{}", seen.errors());
+    world.all_same([
+        call("LD_PRELOAD=$1/libdependency.so $2"),
+        call("LD_PRELOAD=\"$LD_PRELOAD:$1/libdependency.so\" $2"),
+        call("LD_PRELOAD=\"$1/libdependency.so $LD_PRELOAD\" $2"),
+        call("LD_PRELOAD=\"$1/none.so:$1/libdependency.so\" $2"),
+        call("cd $1 && LD_PRELOAD=./libdependency.so $2 | sed 's,of .*/libdep,of libdep,'"),
+        call("LD_PRELOAD=libdependency.so LD_LIBRARY_PATH=$1 $2"),
+        call("export LD_PRELOAD=$1/libdependency.so; bash -c 'echo ${LD_PRELOAD##*libvelo_fs.so?}; $0' $2"),
+    ]);
+}
+
 /// The environment that a program passes on is not the one it was given.
 #[test]
 fn environment() {
@@ -410,4 +436,11 @@ fn limit_libraries() {
         let call = |call: Call| call.env("PROBE_LIMITS", "1");
         same_with(&world("libraries-limits", "cc"), "loader", "cc", call);
     }
+}
+
+/// What docs/LIMITS.md says of the environment.
+#[test]
+fn limit_environment() {
+    let world = world("environment-limits", "cc");
+    world.all_same([Call::new("env").args(["-i", "A=B", "env"]).cwd(&world.at)]);
 }

@@ -5,6 +5,7 @@
 //! `LD_LIBRARY_PATH` is read by the loader, which opens past our hooks: it gets the
 //! physical places of served directories, and of those that the program itself names
 //! ([`Libraries`]). The program finds its own text again, which it gets in a variable of ours.
+//! `LD_PRELOAD` gets the physical places of served objects, which read as before in the program.
 
 use crate::locate::{Where, is_bad, locate_bytes};
 use crate::next::Strings;
@@ -12,7 +13,7 @@ use crate::program::Libraries;
 use crate::strings::{StringArray, Text, each};
 use crate::symbol::weak_address;
 use crate::world::{self, KEPT, World};
-use crate::{inherited_fds, library};
+use crate::{arena, inherited_fds, library};
 use core::ffi::c_char;
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
@@ -86,9 +87,11 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
         return Ok(given);
     }
     preloaded &= preloads != 0;
+    let mut places = Text::new();
+    let moved = objects_with_places(world, preload.unwrap_or(b""), &mut places)?;
     let told = inherited_fds::write(world, &mut storage.descriptors);
     let complete = preloaded && has.iter().all(|has| *has);
-    if complete && !told && descriptors.is_none() {
+    if complete && !moved && !told && descriptors.is_none() {
         return Ok(given);
     }
     let mut first: [*const c_char; KEPT + 2] = [core::ptr::null(); KEPT + 2];
@@ -109,9 +112,14 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
         // SAFETY: `join` has written `added` and then the given strings, in memory of ours.
         unsafe { *strings.cast_mut().add(added + number) = text.as_ptr() };
     };
-    if let Some(others) = preload.filter(|_| !preloaded) {
-        let separator: &[u8] = if others.is_empty() { b"" } else { b":" };
-        let parts = [world.variables.preload, separator, others];
+    if let Some(others) = preload.filter(|_| moved || !preloaded) {
+        let objects = if moved { places.as_bytes() } else { others };
+        let (ours, separator): (&[u8], &[u8]) = match (preloaded, objects) {
+            (true, _) => (PRELOAD, b""),
+            (false, b"") => (world.variables.preload, b""),
+            (false, _) => (world.variables.preload, b":"),
+        };
+        let parts = [ours, separator, objects];
         let text = &mut storage.preload;
         text.reserve(parts.iter().map(|part| part.len()).sum())?;
         for part in parts {
@@ -154,6 +162,72 @@ fn names_us(world: &World, value: &[u8]) -> bool {
     value
         .split(|byte| matches!(byte, b':' | b' '))
         .any(|path| path == world.library)
+}
+
+/// The objects of an `LD_PRELOAD` value, each with the separator behind it.
+fn objects(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    value
+        .split_inclusive(is_blank)
+        .map(|part| match part.split_last() {
+            Some((last, object)) if is_blank(last) => {
+                (object, part.get(object.len()..).unwrap_or(b""))
+            }
+            _ => (part, &b""[..]),
+        })
+}
+
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b':' | b' ')
+}
+
+/// Writes an `LD_PRELOAD` value with the physical places of served objects; `false` if there
+/// are none.
+fn objects_with_places(world: &'static World, value: &[u8], out: &mut Text) -> Result<bool, Errno> {
+    let mut physical = [0; nr::PATH_MAX as usize];
+    let longer = objects(value)
+        .filter_map(|(object, _)| Some(place_of_object(world, object, &mut physical)?.len()))
+        .reduce(|sum, bytes| sum + bytes);
+    let Some(longer) = longer else {
+        return Ok(false);
+    };
+    out.reserve(value.len() + longer)?;
+    for (object, separator) in objects(value) {
+        let place = place_of_object(world, object, &mut physical).unwrap_or(object);
+        for part in [place, separator] {
+            out.push(part).ok_or(Errno::ENOMEM)?;
+        }
+    }
+    Ok(true)
+}
+
+/// [`place_of`], but for a name without a slash, which the loader looks for in directories.
+fn place_of_object<'o>(
+    world: &'static World,
+    object: &[u8],
+    out: &'o mut [u8; nr::PATH_MAX as usize],
+) -> Option<&'o [u8]> {
+    object
+        .contains(&b'/')
+        .then(|| place_of(world, object, out))?
+}
+
+/// An `LD_PRELOAD` as the program had it before [`keep_velo`]: the loader has read it by now.
+/// `None` if it is another variable, or names no place.
+pub fn preload_shown(world: &World, variable: &'static [u8]) -> Option<&'static [u8]> {
+    let value = variable.strip_prefix(PRELOAD)?;
+    let longer = objects(value)
+        .filter_map(|(object, _)| Some(world.shown(object)?.0.len()))
+        .reduce(|sum, bytes| sum + bytes)?;
+    let mut text = Text::new();
+    text.reserve(variable.len() + longer).ok()?;
+    text.push(PRELOAD)?;
+    for (object, separator) in objects(value) {
+        let (mount, rest) = world.shown(object).unwrap_or((b"", object));
+        for part in [mount, rest, separator] {
+            text.push(part)?;
+        }
+    }
+    arena::keep(&[text.as_bytes()])
 }
 
 /// Memory for what a loader reads: must stay until the program was executed.

@@ -201,6 +201,8 @@ unsafe fn set_variables(
                 && text.starts_with(environment::LIBRARY_PATH)
             {
                 *at = given.unwrap_or(spare).as_ptr().cast();
+            } else if let Some(shown) = environment::preload_shown(world, text) {
+                *at = shown.as_ptr().cast();
             }
             at = at.add(1);
         }
