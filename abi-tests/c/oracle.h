@@ -26,9 +26,6 @@ struct script {
     char second[PATH_MAX + 512];
 };
 
-/* docs/LIMITS.md: creation through a symlink whose text ends in a slash, access mode 3. */
-static const int creation_differs = 1;
-
 static __thread struct script *running;
 
 __attribute__((format(printf, 2, 3))) static void say(struct script *s, const char *format, ...) {

@@ -39,6 +39,7 @@ mod spawn_actions;
 mod start;
 mod started;
 mod stats;
+mod sticky;
 mod store_place;
 mod strings;
 mod symbol;

@@ -2,6 +2,7 @@
 
 use crate::credentials::User;
 use crate::message::{Line, say};
+use crate::sticky;
 use crate::sys::{self, Stat, Statx};
 use crate::world::{Entry, World};
 use core::ffi::{c_char, c_int, c_uint};
@@ -275,6 +276,9 @@ pub fn check_open(
     if flag(nr::O_CREAT) && flag(nr::O_EXCL) && !path_only {
         return Err(Errno::EEXIST);
     }
+    if flag(nr::O_CREAT) && !path_only && sticky::forbids(world, entry, vnode, user)? {
+        return Err(Errno::EACCES);
+    }
     if vnode.is_symlink() && !path_only {
         return Err(if flag(nr::O_DIRECTORY) {
             Errno::ENOTDIR
@@ -313,9 +317,9 @@ pub fn check_open(
     Ok(())
 }
 
-/// Opens a served entry as open(2) with `flags` would, see [`check_open`]. `beside` is a
-/// shorter way for the kernel to a directory: the descriptor of the one above in the
-/// view tree, and the name in it.
+/// Opens a served entry as open(2) with `flags` would, see [`check_open`]. `beside` is the
+/// kernel's own way to a directory or symlink of the view tree: a shorter one, or one
+/// through a descriptor (`/proc/self/fd`).
 pub fn open(
     world: &World,
     entry: Entry,
@@ -327,7 +331,7 @@ pub fn open(
     check_open(world, entry, &vnode, flags, user)?;
     let flag = |bit: u32| flags as u32 & bit != 0;
     let kept = flags as u32 & !(nr::O_CREAT | nr::O_EXCL);
-    if let Some((above, name)) = beside.filter(|_| vnode.is_dir())
+    if let Some((above, name)) = beside.filter(|_| !vnode.is_file())
         // SAFETY: the caller's C string.
         && let Ok(descriptor) = sys::result(unsafe { sys::openat(above, name, kept as c_int, 0) })
     {

@@ -218,12 +218,7 @@ impl Script<'_> {
 
     fn open(&mut self, slot: usize, random: &mut Random, path: &Path) {
         let mut options = OpenOptions::new();
-        // docs/LIMITS.md: creation through a symlink whose text ends in a slash.
-        let differs = [3, 4, 9];
-        match Some(random.below(14))
-            .filter(|way| !differs.contains(way))
-            .unwrap_or(10)
-        {
+        match random.below(14) {
             0 => options.write(true),
             1 => options.read(true).write(true),
             2 => options.append(true),

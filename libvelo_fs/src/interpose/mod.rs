@@ -192,7 +192,13 @@ unsafe fn look_again<T>(
     answer: impl FnOnce(Where<'_>) -> T,
 ) -> Option<T> {
     let before = failed?;
-    if !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
+    let may_be_elsewhere = match errno::last() {
+        Errno::ENOENT | Errno::ENOTDIR => true,
+        // What would be changed at a mount point on the disk.
+        Errno::EROFS | Errno::EACCES => options.creates || family == Family::Change,
+        _ => false,
+    };
+    if !may_be_elsewhere {
         return None;
     }
     // SAFETY: passed on to the caller.

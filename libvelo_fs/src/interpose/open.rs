@@ -71,7 +71,8 @@ fn open_entry_beside(
 }
 
 /// The caller's own arguments, if the kernel comes to `entry` by them in the view tree
-/// as well: a name in a served directory, as all walks of trees use it.
+/// as well: a name in a served directory, as all walks of trees use it, or the
+/// descriptor of a symlink, which only `/proc` opens without `O_NOFOLLOW`.
 ///
 /// # Safety
 /// `path` is a C string.
@@ -80,15 +81,25 @@ unsafe fn beside(
     entry: Entry,
     dirfd: c_int,
     path: *const c_char,
+    flags: c_int,
 ) -> Option<(c_int, *const c_char)> {
-    let Known::Served(above) = fd_table::get(dirfd) else {
-        return None;
-    };
     let manifest = world.manifest(entry.mount)?;
-    // SAFETY: passed on to the caller.
-    let same = above.mount == entry.mount
-        && manifest.parent(entry.index) == Some(above.index)
-        && manifest.name(entry.index) == unsafe { locate::bytes(path) };
+    let is_descriptor = || {
+        flags as u32 & nr::O_NOFOLLOW == 0
+            && manifest
+                .vnode(entry.index)
+                .is_some_and(|vnode| vnode.is_symlink())
+    };
+    let is_name = |above: Entry| {
+        above.mount == entry.mount
+            && manifest.parent(entry.index) == Some(above.index)
+            // SAFETY: passed on to the caller.
+            && manifest.name(entry.index) == unsafe { locate::bytes(path) }
+    };
+    let same = match fd_table::get(dirfd) {
+        Known::Served(above) if is_name(above) => true,
+        _ => is_descriptor(),
+    };
     same.then_some((dirfd, path))
 }
 
@@ -138,7 +149,7 @@ unsafe fn open_slowly(
     match place {
         Where::Served(world, entry) => {
             // SAFETY: passed on to the caller; what is served had a name.
-            let beside = unsafe { beside(world, entry, dirfd, path) };
+            let beside = unsafe { beside(world, entry, dirfd, path, flags) };
             super::finish(Family::Open, open_entry_beside(world, entry, flags, beside))
         }
         Where::Kernel => {

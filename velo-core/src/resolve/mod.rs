@@ -26,6 +26,7 @@
 mod buffer;
 mod canonical;
 mod credentials;
+mod end;
 mod fast;
 mod hit;
 mod lexical;

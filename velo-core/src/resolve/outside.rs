@@ -6,9 +6,10 @@
 //! At the first doubt the rest is left to the kernel, which will find the same
 //! error itself.
 
+use super::end::End;
 use super::lexical::leads_into_mount;
 use super::pending::Part;
-use super::walk::{End, Step, Walk};
+use super::walk::{Step, Walk};
 use crate::errno::Errno;
 
 impl<'r> Walk<'r, '_> {
@@ -79,7 +80,10 @@ impl<'r> Walk<'r, '_> {
         match target {
             // Not the kernel's word but that of the memory for link texts.
             Err(Errno::ELOOP) => Err(Errno::ELOOP),
-            Ok(target) if self.follows(part) => {
+            // With a slash behind it, creation is refused before the link is followed.
+            Ok(target)
+                if self.follows(part) && !(self.options.creates && part.last && part.slash) =>
+            {
                 // Its directory was searched just now.
                 self.certain = true;
                 self.links_outside = true;

@@ -1,8 +1,9 @@
 //! What openat2(2) may forbid the way to do (`RESOLVE_*`, in its numbers), and where
 //! the walk asks.
 
+use super::end::End;
 use super::pending::Part;
-use super::walk::{End, Here, Step, Walk};
+use super::walk::{Here, Step, Walk};
 use crate::errno::Errno;
 
 /// A set of restrictions.

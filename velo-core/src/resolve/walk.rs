@@ -8,6 +8,7 @@
 
 use super::buffer::{Line, LinkTexts};
 use super::credentials::Credentials;
+use super::end::End;
 use super::pending::{Part, Pending};
 use super::tree::Kind;
 use super::view::View;
@@ -15,7 +16,6 @@ use super::{
     Base, LINKS_MAX, NAME_MAX_BYTES, Options, Outside, PathBuffer, Question, Resolution, Restrict,
 };
 use crate::errno::Errno;
-use core::ffi::CStr;
 
 /// Where the walk stands; always something that may be walked on from.
 #[derive(Clone, Copy)]
@@ -27,28 +27,6 @@ pub(super) enum Here {
     Implied { mount: usize },
     /// At `Walk::at`, outside every mount.
     Outside,
-}
-
-/// How a walk ends.
-pub(super) enum End<'r> {
-    /// At this entry.
-    Found { mount: usize, index: u32 },
-    /// At `name`, which `parent` does not hold.
-    Absent {
-        mount: usize,
-        parent: u32,
-        name: &'r [u8],
-        slash: bool,
-    },
-    /// At `Walk::at`, whose last component `parent` does not hold.
-    AbsentHere {
-        mount: usize,
-        parent: u32,
-        slash: bool,
-    },
-    /// At `Walk::at`, outside; this component and all that is pending are left to
-    /// the kernel.
-    Outside(Option<Part<'r>>),
 }
 
 /// What one component leads to: the end, or onwards.
@@ -74,7 +52,7 @@ pub(super) struct Walk<'r, 'c> {
     /// Whether a symlink outside was followed.
     pub(super) links_outside: bool,
     /// A slash followed the last component, so the answer must be a directory.
-    must_be_dir: bool,
+    pub(super) must_be_dir: bool,
     /// Something served was stepped on: with the caller's own arguments the kernel
     /// would go astray.
     pub(super) touched: bool,
@@ -434,82 +412,6 @@ impl<'r, 'c> Walk<'r, 'c> {
                 self.undecided = true;
                 self.pending.push(target)
             }
-        }
-    }
-
-    /// Puts the answer into words.
-    fn finish(mut self, end: End<'r>) -> Result<Resolution<'r>, Errno> {
-        let part = match end {
-            End::Found { mount, index } => return Ok(Resolution::Found { mount, index }),
-            End::Absent {
-                mount,
-                parent,
-                name,
-                slash,
-            } => {
-                let slash = slash || self.must_be_dir;
-                return Ok(Resolution::Absent {
-                    mount,
-                    parent,
-                    name,
-                    slash,
-                });
-            }
-            End::AbsentHere {
-                mount,
-                parent,
-                slash,
-            } => {
-                let slash = slash || self.must_be_dir;
-                let name = self
-                    .at
-                    .into_bytes()
-                    .rsplit(|&byte| byte == b'/')
-                    .next()
-                    .unwrap_or_default();
-                return Ok(Resolution::Absent {
-                    mount,
-                    parent,
-                    name,
-                    slash,
-                });
-            }
-            End::Outside(_) if !self.touched => return Ok(Resolution::Outside),
-            End::Outside(part) => part,
-        };
-        let spelled = self.spell_rest(part);
-        // What was read outside may be longer than the kernel would ever see it:
-        // as with the memory for link texts, that much of it is a loop.
-        spelled.map_err(|errno| {
-            if self.links_outside {
-                Errno::ELOOP
-            } else {
-                errno
-            }
-        })?;
-        let path = self.at.into_bytes_with_nul().ok_or(Errno::ENAMETOOLONG)?;
-        CStr::from_bytes_with_nul(path)
-            .map(Resolution::Rewritten)
-            .map_err(|_| Errno::ENOENT)
-    }
-
-    /// Appends to `at` all that is left to the kernel.
-    pub(super) fn spell_rest(&mut self, part: Option<Part<'r>>) -> Result<(), Errno> {
-        match part {
-            Some(part) => {
-                self.at.push_name(part.name)?;
-                for text in self.pending.texts() {
-                    self.at.push_name(text)?;
-                }
-                if self.must_be_dir || (part.last && part.slash) {
-                    self.at.push(b"/")?;
-                }
-                Ok(())
-            }
-            // The last component was `..`: keep it from being taken for a name.
-            None if self.options.names_entry => self.at.push(b"/."),
-            None if self.at.len() == 0 => self.at.push(b"/"),
-            None => Ok(()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::parent::{Last, Parent, last_of, parent_of};
 use super::{Change, EBUSY, at, changing, is_root, raw, refusal};
-use crate::locate::{Where, bytes, locate, look_closer};
+use crate::locate::{Where, bytes, is_bad, locate, look_closer};
 use crate::stats::{Family, Outcome, count};
 use crate::{errno, next, sys};
 use core::ffi::{c_char, c_int, c_uint};
@@ -139,10 +139,14 @@ unsafe fn naming(
     let is_passed = matches!((&old_place, &new_place), (Where::Kernel, Where::Kernel));
     let before = errno::last();
     let answer = name(old_place, new_place);
-    if answer != -1 || !is_passed || !matches!(errno::last(), Errno::ENOENT | Errno::ENOTDIR) {
+    let error = errno::last();
+    let may_be_elsewhere = matches!(
+        error,
+        Errno::ENOENT | Errno::ENOTDIR | Errno::EROFS | Errno::EACCES | Errno::EXDEV
+    );
+    if answer != -1 || !is_passed || !may_be_elsewhere {
         return answer;
     }
-    let error = errno::last();
     let again = |old_place: Where<'_>, new_place: Where<'_>| {
         if matches!((&old_place, &new_place), (Where::Kernel, Where::Kernel)) {
             return errno::fail(error);
@@ -173,9 +177,10 @@ fn linking(
     let is_new_outside = matches!(new_place, Where::Kernel | Where::KernelAt(_));
     // The old name is looked up first, then the new one; then come their mounts.
     let error = match &old_place {
+        Where::Kernel | Where::KernelAt(_) if is_new_outside => None,
+        _ if options.allow_empty && !may_link_by(old_dirfd, old) => Some(Errno::ENOENT),
         Where::Failed(error) => Some(*error),
         Where::Absent { .. } => Some(Errno::ENOENT),
-        Where::Kernel | Where::KernelAt(_) if is_new_outside => None,
         Where::Kernel | Where::KernelAt(_) => look_up(kernel_old_dirfd, kernel_old, options)
             .err()
             .or_else(|| refusal(Change::Create, new_dirfd, new, &new_place)),
@@ -187,6 +192,29 @@ fn linking(
         return errno::fail(error);
     }
     pass(kernel_old_dirfd, kernel_old, kernel_new_dirfd, kernel_new)
+}
+
+/// Whether `AT_EMPTY_PATH` lets the caller link what is at `dirfd`: with a capability, or
+/// if nobody else has opened it, of which a fork makes somebody else. The kernel is asked
+/// for a link to nowhere.
+fn may_link_by(dirfd: c_int, path: *const c_char) -> bool {
+    // SAFETY: the caller's C string, or a bad pointer.
+    let text = unsafe { bytes(path) }.unwrap_or(b"/");
+    if dirfd == nr::AT_FDCWD || text.starts_with(b"/") {
+        return true;
+    }
+    let nowhere = at(-1);
+    let arguments = [
+        at(dirfd),
+        c"".as_ptr() as usize,
+        nowhere,
+        c"nothing".as_ptr() as usize,
+        nr::AT_EMPTY_PATH as usize,
+        0,
+    ];
+    // SAFETY: C strings; a descriptor that is none makes it fail.
+    let answer = unsafe { sys::syscall6(nr::__NR_linkat as usize, arguments) };
+    sys::result(answer) != Err(Errno::ENOENT)
 }
 
 /// The flags that linkat(2) knows.
@@ -204,6 +232,9 @@ fn look_up(dirfd: c_int, path: *const c_char, options: Options) -> Result<bool, 
     } else {
         nr::AT_SYMLINK_NOFOLLOW
     };
+    if is_bad(path) {
+        return Err(Errno::EFAULT); // by stat, a bad descriptor comes first
+    }
     let mut out = core::mem::MaybeUninit::<sys::Stat>::uninit();
     // SAFETY: the caller's C string, a buffer of ours.
     let answer = unsafe { sys::fstatat(dirfd, path, out.as_mut_ptr(), (empty | stays) as c_int) };

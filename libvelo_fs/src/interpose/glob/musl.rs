@@ -1,5 +1,7 @@
 //! glob(3) as musl has it. What it finds is laid out as musl's `globfree` wants it.
 
+mod home;
+
 use super::{Glob, OnError};
 use crate::heap::{self, Text, free};
 use crate::interpose::{directory, walk};
@@ -43,34 +45,6 @@ const PATH_BYTES: usize = nr::PATH_MAX as usize;
 
 unsafe extern "C" {
     fn fnmatch(pattern: *const c_char, name: *const c_char, flags: c_int) -> c_int;
-    fn getenv(name: *const c_char) -> *const c_char;
-    fn getuid() -> u32;
-    fn getpwnam_r(
-        name: *const c_char,
-        out: *mut Account,
-        buffer: *mut c_char,
-        bytes: usize,
-        found: *mut *mut Account,
-    ) -> c_int;
-    fn getpwuid_r(
-        user: u32,
-        out: *mut Account,
-        buffer: *mut c_char,
-        bytes: usize,
-        found: *mut *mut Account,
-    ) -> c_int;
-}
-
-/// `struct passwd`.
-#[repr(C)]
-struct Account {
-    name: *const c_char,
-    password: *const c_char,
-    user: u32,
-    group: u32,
-    comment: *const c_char,
-    home: *const c_char,
-    shell: *const c_char,
 }
 
 /// One path; `globfree` frees what begins one pointer before a name.
@@ -178,41 +152,21 @@ impl Search {
         let rest = end
             .and_then(|end| pattern.get(end + 1..))
             .unwrap_or_default();
-        let mut account = MaybeUninit::<Account>::zeroed();
-        let mut found = null_mut();
-        let mut buffer = [0; PATH_BYTES];
-        // SAFETY: buffers of our own; the C library fills what it finds.
-        unsafe {
-            let mut home = core::ptr::null();
-            if user.is_empty() {
-                home = getenv(c"HOME".as_ptr());
-            }
-            if home.is_null() {
-                let (out, text) = (account.as_mut_ptr(), buffer.as_mut_ptr());
-                let error = if user.is_empty() {
-                    getpwuid_r(getuid(), out, text, PATH_BYTES, &raw mut found)
-                } else {
-                    let name = Text::of(user).map_err(|_| Stop::NoSpace)?;
-                    getpwnam_r(name.as_ptr(), out, text, PATH_BYTES, &raw mut found)
-                };
-                match (Errno(error), found.as_ref()) {
-                    (Errno(0), Some(account)) => home = account.home,
-                    (Errno::ENOMEM, _) => return Err(Stop::NoSpace),
-                    _ => return Err(Stop::NoMatch),
-                }
-            }
-            let home = CStr::from_ptr(home).to_bytes();
-            let slot = self.path.get_mut(..home.len());
-            slot.filter(|slot| slot.len() <= PATH_BYTES - 2)
-                .ok_or(Stop::NoMatch)?
-                .copy_from_slice(home);
-            let mut bytes = home.len();
-            if end.is_some() {
-                self.put(bytes, b'/');
-                bytes += 1;
-            }
-            Ok((bytes, rest))
+        // SAFETY: `copy` writes nothing but the path.
+        let bytes = unsafe {
+            home::with(user, |home| {
+                let slot = self.path.get_mut(..home.len());
+                slot.filter(|slot| slot.len() <= PATH_BYTES - 2)
+                    .ok_or(Stop::NoMatch)?
+                    .copy_from_slice(home);
+                Ok(home.len())
+            })?
+        };
+        if end.is_none() {
+            return Ok((bytes, rest));
         }
+        self.put(bytes, b'/');
+        Ok((bytes + 1, rest))
     }
 
     fn put(&mut self, at: usize, byte: u8) {
