@@ -275,6 +275,13 @@ static void op_walk(struct script *s) {
     say_list(s, "fts", &list, 0);
 }
 
+/* Beyond the neighbourhood of P is the test's own, of which both sides have their parts. */
+static void come_home(struct script *s) {
+    size_t own = strrchr(P, '/') - P;
+    if (getcwd(s->second, PATH_MAX) == NULL || memcmp(s->second, P, own) != 0 || (s->second[own] != '/' && s->second[own] != 0))
+        chdir(P);
+}
+
 static void op_chdir(struct script *s) {
     if (!s->moves)
         return;
@@ -282,11 +289,14 @@ static void op_chdir(struct script *s) {
         ASK("SYS_chdir", syscall(SYS_chdir, s->path));
     else
         ASK("chdir", chdir(s->path));
+    come_home(s);
 }
 
 static void op_fchdir(struct script *s) {
-    if (s->moves)
+    if (s->moves) {
         ASK("fchdir", fchdir(from(s)));
+        come_home(s);
+    }
 }
 
 static void op_home(struct script *s) {

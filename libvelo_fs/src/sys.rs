@@ -273,6 +273,26 @@ pub unsafe fn faccessat(dirfd: c_int, path: *const c_char, mode: c_int, flags: c
     }
 }
 
+/// The number of the mount that a descriptor is on; `None` before Linux 5.8.
+pub fn mount_of(descriptor: c_int) -> Option<u64> {
+    let mut out = core::mem::MaybeUninit::<Statx>::zeroed();
+    let mask = nr::STATX_MNT_ID as usize;
+    let (path, empty) = (c"".as_ptr() as usize, nr::AT_EMPTY_PATH as usize);
+    let arguments = [
+        fd(descriptor),
+        path,
+        empty,
+        mask,
+        out.as_mut_ptr() as usize,
+        0,
+    ];
+    // SAFETY: a C string and a buffer of ours.
+    result(unsafe { syscall6(nr::__NR_statx as usize, arguments) }).ok()?;
+    // SAFETY: all-zero is a valid `statx`, and the kernel may have filled it.
+    let out = unsafe { out.assume_init() };
+    (out.stx_mask & nr::STATX_MNT_ID != 0).then_some(out.stx_mnt_id)
+}
+
 /// Whether what is open lies on a read-only mount, by fstatfs(2).
 pub fn is_on_read_only_mount(descriptor: c_int) -> bool {
     /// Where `f_flags` is in `struct statfs`, and its bit for a read-only mount.

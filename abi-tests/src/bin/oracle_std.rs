@@ -30,6 +30,7 @@ fn main() {
         exact: std::env::var_os("PROBE_EXACT").is_some(),
         above: above(Path::new(root)),
         moves: !threads,
+        root: Path::new(root),
     };
     std::env::set_current_dir(root).expect("chdir");
     let before = open_descriptors();
@@ -56,7 +57,8 @@ fn main() {
 }
 
 /// What is the same for all scripts.
-struct About {
+struct About<'a> {
+    root: &'a Path,
     exact: bool,
     /// Device and inode of the directories above the neighbourhood, that other tests change meanwhile.
     above: Vec<(u64, u64)>,
@@ -84,13 +86,13 @@ fn open_descriptors() -> i32 {
 }
 
 struct Script<'a> {
-    about: &'a About,
+    about: &'a About<'a>,
     said: String,
     line: usize,
     slots: [Option<File>; 6],
 }
 
-fn run(about: &About, text: &str) -> String {
+fn run(about: &About<'_>, text: &str) -> String {
     let mut script = Script {
         about,
         said: String::new(),
@@ -196,7 +198,12 @@ impl Script<'_> {
             "realpath" => self.say("canonicalize", fs::canonicalize(path)),
             "list" | "scandir" | "getdents" | "seekdir" => self.list(path),
             "chdir" if self.about.moves => {
-                self.say("set_current_dir", std::env::set_current_dir(path))
+                self.say("set_current_dir", std::env::set_current_dir(path));
+                // Beyond the neighbourhood is the test's own, of which both sides have their parts.
+                let neighbourhood = self.about.root.parent().expect("P has one");
+                if !std::env::current_dir().is_ok_and(|here| here.starts_with(neighbourhood)) {
+                    std::env::set_current_dir(self.about.root).expect("chdir");
+                }
             }
             "getcwd" => self.say("current_dir", std::env::current_dir()),
             "exec" => {

@@ -195,7 +195,7 @@ unsafe fn look_again<T>(
     let may_be_elsewhere = match errno::last() {
         Errno::ENOENT | Errno::ENOTDIR => true,
         // What would be changed at a mount point on the disk.
-        Errno::EROFS | Errno::EACCES => options.creates || family == Family::Change,
+        Errno::EROFS | Errno::EACCES => options.creates || matches!(family, Family::Change),
         _ => false,
     };
     if !may_be_elsewhere {

@@ -70,6 +70,9 @@ impl<'r> Walk<'r, '_> {
             End::Outside(part) => part,
         };
         let spelled = self.spell_rest(part);
+        if let (Err(_), Some(refused)) = (spelled, self.refused_outside) {
+            return Err(refused); // by a text of a symlink, the kernel need not see it in one piece
+        }
         // What was read outside may be longer than the kernel would ever see it:
         // as with the memory for link texts, that much of it is a loop.
         spelled.map_err(|errno| {

@@ -89,7 +89,10 @@ impl<'r> Walk<'r, '_> {
                 self.links_outside = true;
                 self.follow(target, part).map(|()| None)
             }
-            _ => Ok(Some(End::Outside(Some(part)))),
+            _ => {
+                self.refused_outside = target.err().filter(|error| *error != Errno::EINVAL);
+                Ok(Some(End::Outside(Some(part))))
+            }
         }
     }
 

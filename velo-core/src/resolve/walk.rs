@@ -51,6 +51,8 @@ pub(super) struct Walk<'r, 'c> {
     links: usize,
     /// Whether a symlink outside was followed.
     pub(super) links_outside: bool,
+    /// What the kernel has against the component outside at which the walk ends.
+    pub(super) refused_outside: Option<Errno>,
     /// A slash followed the last component, so the answer must be a directory.
     pub(super) must_be_dir: bool,
     /// Something served was stepped on: with the caller's own arguments the kernel
@@ -82,6 +84,7 @@ impl<'r, 'c> Walk<'r, 'c> {
             scope: None,
             links: 0,
             links_outside: false,
+            refused_outside: None,
             must_be_dir: false,
             touched: false,
             certain: true,

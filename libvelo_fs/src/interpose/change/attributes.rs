@@ -368,13 +368,16 @@ pub(in crate::interpose) unsafe fn utimensat_raw(
         if asked == Times::Omitted {
             return 0;
         }
-        let answer = changing_descriptor(dirfd, || {
+        let pass = || {
             raw(
                 nr::__NR_utimensat,
                 [at(dirfd), 0, times as usize, flags as usize, 0],
             )
-        });
-        return invalid_first(asked, answer);
+        };
+        if flags != 0 {
+            return pass(); // refused, before the descriptor is looked at
+        }
+        return invalid_first(asked, changing_descriptor(dirfd, pass));
     }
     // SAFETY: the caller's arguments.
     unsafe { utimensat(dirfd, path, times, flags) }

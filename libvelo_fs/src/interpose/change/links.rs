@@ -320,7 +320,7 @@ fn rename_refused(old: &Side, new: &Side, flags: u32) -> Option<Result<(), Errno
     let same = match (&old.parent, &new.parent) {
         (Parent::Mount(old), Parent::Mount(new)) => old == new,
         (Parent::Outside(_), Parent::Outside(_)) if old.root.or(new.root).is_none() => return None,
-        (Parent::Outside(_), Parent::Outside(_)) => true,
+        (Parent::Outside(old), Parent::Outside(new)) => old.is_on_mount_of(new),
         _ => false,
     };
     if !same {

@@ -121,15 +121,26 @@ impl Outside {
 
     /// EROFS, if its mount is read-only; that comes before all names.
     pub(super) fn is_read_only(&self) -> Result<(), Errno> {
+        match self.opened(sys::is_on_read_only_mount) {
+            Some(true) => Err(Errno::EROFS),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether both are on one mount of the kernel's, as far as it can be known.
+    pub(super) fn is_on_mount_of(&self, other: &Self) -> bool {
+        let [own, others] = [self, other].map(|side| side.opened(sys::mount_of).flatten());
+        own.is_none() || others.is_none() || own == others
+    }
+
+    fn opened<T>(&self, ask: impl FnOnce(c_int) -> T) -> Option<T> {
         let flags = (nr::O_PATH | nr::O_CLOEXEC | nr::O_DIRECTORY) as c_int;
         // SAFETY: a C string of ours.
         let opened = sys::result(unsafe { sys::openat(self.dirfd, self.path.as_ptr(), flags, 0) });
-        let Ok(descriptor) = opened else {
-            return Ok(());
-        };
-        let read_only = sys::is_on_read_only_mount(descriptor as c_int);
-        sys::close(descriptor as c_int);
-        if read_only { Err(Errno::EROFS) } else { Ok(()) }
+        let descriptor = opened.ok()? as c_int;
+        let answer = ask(descriptor);
+        sys::close(descriptor);
+        Some(answer)
     }
 
     /// EACCES, if the caller may not change its names.
