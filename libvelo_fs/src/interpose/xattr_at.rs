@@ -80,7 +80,7 @@ unsafe fn changing_at(number: u32, arguments: Arguments, flags: c_int) -> c_int 
     };
     // SAFETY: the caller's C string.
     unsafe {
-        if dirfd != nr::AT_FDCWD && means_descriptor(path, flags) {
+        if means_descriptor(path, flags) {
             return changing_itself(dirfd, || pass(dirfd, path));
         }
         changing(change, dirfd, path, pass)

@@ -1,21 +1,33 @@
 //! chmod(2), chown(2), utimensat(2), truncate(2) and their twins, by path and by descriptor.
 
 use super::{Change, at, changing, changing_descriptor, raw};
+use crate::cwd::{self, Cwd};
 use crate::locate::{Where, bytes, is_bad, locate};
 use crate::served::vnode;
 use crate::stats::{Family, Outcome, count};
-use crate::{errno, fd_table, next};
+use crate::{errno, fd_table, next, world};
 use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
 use velo_core::resolve::{Options, PathBuffer};
 
-/// As [`changing_descriptor`], for calls that say `AT_EMPTY_PATH`.
+/// As [`changing_descriptor`], for calls that say `AT_EMPTY_PATH`; then `AT_FDCWD` is the
+/// working directory.
 pub(in crate::interpose) fn changing_itself(
     descriptor: c_int,
     pass: impl FnOnce() -> c_int,
 ) -> c_int {
-    if !fd_table::is_in_store(descriptor) {
+    let served = if descriptor == nr::AT_FDCWD {
+        world::get().is_some_and(|world| {
+            matches!(
+                cwd::get(world, &mut cwd::Buffer::new()),
+                Some(Cwd::Served(_))
+            )
+        })
+    } else {
+        fd_table::is_in_store(descriptor)
+    };
+    if !served {
         return pass();
     }
     count(Family::Change, Outcome::Failed);
@@ -99,7 +111,7 @@ pub unsafe extern "C" fn fchmodat(
                 return errno::fail(Errno::EINVAL);
             }
         }
-        if means_descriptor(path, flags) && dirfd != nr::AT_FDCWD {
+        if means_descriptor(path, flags) {
             return changing_itself(dirfd, || pass(dirfd, path));
         }
         let answer = changing(attribute_of(flags), dirfd, path, pass);
@@ -207,7 +219,7 @@ pub unsafe extern "C" fn fchownat(
     }
     // SAFETY: see the module above.
     unsafe {
-        if means_descriptor(path, flags) && dirfd != nr::AT_FDCWD {
+        if means_descriptor(path, flags) {
             return changing_itself(dirfd, || pass(dirfd, path));
         }
         changing(attribute_of(flags), dirfd, path, pass)
@@ -346,7 +358,7 @@ pub unsafe extern "C" fn utimensat(
             // Nothing to do, or refused, before the path is looked at.
             return pass(dirfd, path);
         }
-        let answer = if means_descriptor(path, flags) && dirfd != nr::AT_FDCWD {
+        let answer = if means_descriptor(path, flags) {
             changing_itself(dirfd, || pass(dirfd, path))
         } else {
             changing(attribute_of(flags), dirfd, path, pass)
