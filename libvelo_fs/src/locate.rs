@@ -235,8 +235,9 @@ fn locate_as<'s>(
         )
     };
     match ask(options, scratch) {
-        // The way led out of a mount; a symlink out there may lead back.
-        Ok(Resolution::Rewritten(_)) if !options.exact => {
+        // The way led out of a mount; a symlink out there may lead back, or the way end
+        // before it is too long to be spelled in one piece.
+        Ok(Resolution::Rewritten(_)) | Err(Errno::ENAMETOOLONG) if !options.exact => {
             let options = Options {
                 exact: true,
                 ..options

@@ -169,10 +169,16 @@ unsafe fn restricted(
             } else {
                 locate::trim_slashes(rest)
             };
-            match rest {
-                [] | [0] => pass(start, c".".as_ptr()),
-                _ => pass(start, rest.as_ptr().cast()),
+            let rest = match rest {
+                [] | [0] => c".".as_ptr(),
+                _ => rest.as_ptr().cast(),
+            };
+            let opened = pass(start, rest);
+            if !options.restrict.has(Restrict::IN_ROOT) {
+                // SAFETY: the resolver's own C string.
+                unsafe { note_passed(start, rest, opened) };
             }
+            opened
         }
     }
 }
