@@ -34,6 +34,7 @@ class Result:
     row: table.Row | None = None
     complaints: list = field(default_factory=list)
     same_failures: list = field(default_factory=list)  # what fails natively too
+    limited: dict = field(default_factory=dict)
     unsteady: dict = field(default_factory=dict)
 
 
@@ -108,7 +109,7 @@ def run(caller, tools, options):
         text = f"{job.program_version}: {native.summary()}; served {served.summary()}"
     row = table.Row.of(caller, job, complaints, datetime.date.today().isoformat())
     failures = [f"{test}: {outcome}" for test, outcome in native.tests.items() if not outcome.startswith(("ok", "skipped:"))]
-    return Result(caller.name, "FAILED" if complaints else "ok", text, row, complaints, failures, job.unsteady)
+    return Result(caller.name, "FAILED" if complaints else "ok", text, row, complaints, failures, job.limited, job.unsteady)
 
 
 def report(result, verbose):
@@ -117,6 +118,8 @@ def report(result, verbose):
         print(f"    {complaint}", flush=True)
     if len(result.complaints) > 40:
         print(f"    and {len(result.complaints) - 40} more", flush=True)
+    for test, reason in result.limited.items():
+        print(f"    differs by a limit: {test}: {reason}", flush=True)
     for test, outcomes in result.unsteady.items():
         print(f"    differs from run to run, from disk too: {test}: {' / '.join(outcomes)}", flush=True)
     for failure in result.same_failures if verbose else ():

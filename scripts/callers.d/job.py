@@ -63,6 +63,7 @@ class Step:
     at_least: int
     proves: bool
     ordinary: bool
+    limits: dict
 
 
 @dataclass
@@ -89,6 +90,7 @@ class Job:
         self.program_version = ""
         self.steps = []
         self.sides = {side: Outcomes() for side in SIDES}
+        self.limited = {}  # test -> the limit that it shows
         self.unsteady = {}  # test -> its outcomes from disk, if they differ from run to run
 
     def build(self, script, env=None, cwd=None):
@@ -119,12 +121,13 @@ class Job:
         """Serves `source`, or what is at `place`, at `place`; `exact` keeps inode numbers and all times."""
         self.workspace.serve(place, source, exact)
 
-    def step(self, name, script, code=0, clean=(), env=None, deadline=300, read=None, at_least=1, proves=True, ordinary=False):
+    def step(self, name, script, code=0, clean=(), env=None, deadline=300, read=None, at_least=1, proves=True, ordinary=False, limits=None):
         """`script` is bash, or a list of words. `code`: how it must end on the native side, None for anyhow. `read(run)`
         gives test -> outcome of a suite, with `at_least` so many of them ok natively. `proves` False: for a step that
-        may end the same without any tree. `ordinary`: as nobody, if we are root."""
+        may end the same without any tree. `ordinary`: as nobody, if we are root. `limits`: tests of a suite that must differ,
+        with the reason why, which stands in docs/LIMITS.md."""
         argv = ["/bin/bash", "-c", script] if isinstance(script, str) else list(script)
-        self.steps.append(Step(name, argv, code, tuple(clean), env or {}, deadline, read, at_least, proves, ordinary))
+        self.steps.append(Step(name, argv, code, tuple(clean), env or {}, deadline, read, at_least, proves, ordinary, limits or {}))
 
     def run(self):
         """Runs all steps on all sides; the complaints, none if all agree."""
@@ -135,6 +138,7 @@ class Job:
             seen, runs = {}, {}
             for side in SIDES:
                 seen[side], runs[side] = self.outcomes(step, side, complaints)
+            complaints += self.but_limits(step, seen)
             different = differences(step, seen["native"], seen["served"])
             if different and step.read:
                 different = self.repeated(step, seen)
@@ -145,6 +149,16 @@ class Job:
                 complaints.append(f"{step.name}: ends the same with the tree gone and no Velo, so it shows nothing")
         return complaints
 
+    def but_limits(self, step, seen):
+        """Takes what differs by a limit from both sides; a complaint for each that does not."""
+        wrong = []
+        for test, reason in step.limits.items():
+            outcomes = [seen[side].pop(f"{step.name} {test}", "not run") for side in ("native", "served")]
+            if outcomes[0] == outcomes[1]:
+                wrong.append(f"{step.name} {test}: {outcomes[0]} on both sides, so no longer a limit ({reason})")
+            self.limited[f"{step.name} {test}"] = reason
+        return wrong
+
     def repeated(self, step, first):
         """The differences that are left after both sides of a suite were run again, up to REPEATS times. One is explained
         if the native side itself ends now so and now so, and has shown all that the served side has: that test says
@@ -152,8 +166,10 @@ class Job:
         shown = {side: {test: {outcome} for test, outcome in first[side].items()} for side in ("native", "served")}
         for _ in range(REPEATS):
             for side, outcomes in shown.items():
-                for test, outcome in self.outcomes(step, side, [])[0].items():
-                    outcomes.setdefault(test, {"not run"}).add(outcome)
+                again, _ = self.outcomes(step, side, [])
+                for test, outcome in again.items():
+                    if test not in self.limited:
+                        outcomes.setdefault(test, {"not run"}).add(outcome)
             unsteady = {
                 test: sorted(outcomes)
                 for test, outcomes in shown["native"].items()

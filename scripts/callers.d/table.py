@@ -29,6 +29,8 @@ class Row:
     @classmethod
     def of(cls, caller, job, complaints, date):
         served = "the same"
+        if job.limited:
+            served += f", but for {', '.join(job.limited)} (LIMITS.md)"
         if job.unsteady:
             served += f", but for {len(job.unsteady)} that differ from run to run, from disk too"
         if complaints:
