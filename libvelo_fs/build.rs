@@ -11,6 +11,8 @@ fn main() {
         "-Wl,-z,relro",
         "-Wl,-z,noexecstack",
         "-Wl,-z,nodelete",
+        // Our functions call each other directly, and the loader need not look them up.
+        "-Wl,-Bsymbolic",
         "-Wl,--gc-sections",
         "-Wl,--hash-style=gnu",
         "-Wl,-soname,libvelo_fs.so",

@@ -291,15 +291,20 @@ pub unsafe fn for_loader(
     Ok(strings)
 }
 
+const PATH_BYTES: usize = nr::PATH_MAX as usize;
+
 /// Writes an `LD_LIBRARY_PATH` with the physical places of served directories; `false` if
 /// there are none.
+#[inline(never)]
 fn with_places(
     world: &'static World,
     value: &[u8],
     libraries: &Libraries,
     out: &mut Text,
 ) -> Result<bool, Errno> {
-    const PATH_BYTES: usize = nr::PATH_MAX as usize;
+    if value.is_empty() && libraries.as_bytes().is_empty() {
+        return Ok(false);
+    }
     let mut physical = [0; PATH_BYTES];
     let directories = || value.split(is_separator).filter(|_| !value.is_empty());
     let served = directories()

@@ -1,8 +1,8 @@
 //! Start-up: reads the environment, maps the manifests, publishes the world.
 //!
-//! Few system calls (per manifest: open, fstat, mmap, close; once: getcwd, and where the views are: open,
-//! readlink, close) and no
-//! allocation. A manifest that cannot be used ends the process with one line and
+//! Few system calls (per manifest: open, fstat, pread, close; of the store's copy, which is
+//! mapped: open, fstat, mmap, close; once: getcwd, and where the views are: open, readlink,
+//! close) and no allocation. A manifest that cannot be used ends the process with one line and
 //! status 127, so that nobody runs with silently the wrong view;
 //! `VELO_ON_ERROR=passthrough` runs without a view instead.
 
@@ -18,6 +18,7 @@ use core::ffi::{CStr, c_char, c_int};
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use linux_raw_sys::general as nr;
+use velo_core::manifest::Manifest;
 use velo_core::resolve::{Mount, View};
 use velo_core::stamp::stamp_ns;
 use velo_core::store_layout::{view_path, without_trailing_slashes};
@@ -217,10 +218,9 @@ fn build(settings: &Settings) -> Result<Option<World>, Refused> {
         return Err(refuse(line.text(value).text(b"`; correct or unset it")));
     }
     let store = store_place::root(settings.root)?;
-    let mut current = [0; PATH_BYTES];
     let manifests = match settings.manifests {
         Some(manifests) => manifests,
-        None => store_place::read_current(store, &mut current),
+        None => store_place::read_current(store),
     };
     if manifests.is_empty() {
         return Ok(None);
@@ -254,16 +254,8 @@ fn build(settings: &Settings) -> Result<Option<World>, Refused> {
                 .ok_or_else(|| damaged(&"it cannot be read"))?;
             let mount =
                 Mount::new(root.mount, manifest, number).map_err(|error| damaged(&error))?;
-            let mut buffer = [0; PATH_BYTES];
-            let bytes = view_path(view_base, manifest.body_digest(), number, &mut buffer)
-                .ok_or_else(|| {
-                    refuse(Line::new().text(
-                        b"the view root's path is too long; set VELO_VIEW_ROOT to a shorter one",
-                    ))
-                })?;
-            let view = keep(&[buffer.get(..bytes).unwrap_or(b"")])?;
             let place = Place {
-                view,
+                view: view_of(view_base, &manifest, number)?,
                 view_stamp_ns: stamp_ns(manifest.body_digest()),
             };
             if !mounts.add(mount, place) {
@@ -307,7 +299,24 @@ fn build(settings: &Settings) -> Result<Option<World>, Refused> {
     }))
 }
 
+/// Where a root of a manifest stands in the view trees.
+#[inline(never)]
+fn view_of(
+    view_base: &[u8],
+    manifest: &Manifest<'_>,
+    number: u32,
+) -> Result<&'static [u8], Refused> {
+    let mut buffer = [0; PATH_BYTES];
+    let bytes = view_path(view_base, manifest.body_digest(), number, &mut buffer);
+    let bytes = bytes.ok_or_else(|| {
+        let reason = b"the view root's path is too long; set VELO_VIEW_ROOT to a shorter one";
+        refuse(Line::new().text(reason))
+    })?;
+    keep(&[buffer.get(..bytes).unwrap_or(b"")])
+}
+
 /// The list with absolute paths only: a child may start in another directory.
+#[inline(never)]
 fn absolute(manifests: &[u8]) -> Result<&'static [u8], Refused> {
     let paths = || {
         manifests

@@ -18,6 +18,7 @@ use velo_core::store_layout::{
 const PATH_BYTES: usize = nr::PATH_MAX as usize;
 
 /// The store's root, `named` by VELO_ROOT or the default one.
+#[inline(never)]
 pub fn root(named: Option<&[u8]>) -> Result<&'static [u8], Refused> {
     let device = |path: &CStr| Some(status(path, 0)?.st_dev);
     let ram_disk_mounted = || {
@@ -105,7 +106,9 @@ fn status(path: &CStr, flags: u32) -> Option<sys::Stat> {
 }
 
 /// The manifests that `velo-ctl use` has set, as they stand in the store.
-pub fn read_current<'a>(store: &[u8], buffer: &'a mut [u8]) -> &'a [u8] {
+#[inline(never)]
+pub fn read_current(store: &[u8]) -> &'static [u8] {
+    let mut buffer = [0; PATH_BYTES];
     let Some(path) = arena::keep(&[store, b"/", CURRENT_FILE.as_bytes()]) else {
         return b"";
     };
@@ -113,13 +116,14 @@ pub fn read_current<'a>(store: &[u8], buffer: &'a mut [u8]) -> &'a [u8] {
     let Some(descriptor) = open(path, flags) else {
         return b"";
     };
-    let bytes = sys::read(descriptor, buffer).unwrap_or(0);
+    let bytes = sys::read(descriptor, &mut buffer).unwrap_or(0);
     sys::close(descriptor);
-    buffer.get(..bytes).unwrap_or(b"").trim_ascii()
+    arena::keep(&[buffer.get(..bytes).unwrap_or(b"").trim_ascii()]).unwrap_or(b"")
 }
 
 /// Where the view trees are, `named` by VELO_VIEW_ROOT or in the store, with all symbolic
 /// links followed: the kernel's own paths of what is in them are compared with it.
+#[inline(never)]
 pub fn views(store: &[u8], named: Option<&'static [u8]>) -> Result<&'static [u8], Refused> {
     let path = match named {
         Some(named) => named,

@@ -2,11 +2,14 @@
 //! very long, then in memory of their own that is given back afterwards.
 //!
 //! A child of `vfork` that executes a program leaves such memory to its parent.
+//!
+//! What is on the stack is not cleared: most of it is not needed, and its pages are not touched.
 
 use crate::locate::is_bad;
 use crate::next::Strings;
 use crate::sys;
 use core::ffi::{CStr, c_char};
+use core::mem::MaybeUninit;
 use velo_core::errno::Errno;
 
 /// Mapped memory, unmapped when it goes.
@@ -41,7 +44,7 @@ impl Drop for Memory {
 
 /// A NULL-terminated array of C strings.
 pub struct StringArray {
-    fixed: [*const c_char; Self::FIXED],
+    fixed: [MaybeUninit<*const c_char>; Self::FIXED],
     mapped: Option<Memory>,
 }
 
@@ -51,7 +54,7 @@ impl StringArray {
     /// Nothing in it.
     pub fn new() -> Self {
         Self {
-            fixed: [core::ptr::null(); Self::FIXED],
+            fixed: [MaybeUninit::uninit(); Self::FIXED],
             mapped: None,
         }
     }
@@ -70,7 +73,7 @@ impl StringArray {
         let count = unsafe { length(rest) };
         let skip = skip.min(count);
         let total = first.len() + count - skip + 1;
-        let out: &mut [*const c_char] = if total <= Self::FIXED {
+        let out: &mut [MaybeUninit<*const c_char>] = if total <= Self::FIXED {
             &mut self.fixed
         } else {
             let memory = Memory::new(total * size_of::<*const c_char>())?;
@@ -84,9 +87,10 @@ impl StringArray {
             .iter_mut()
             .zip(first.iter().copied().chain(rest).chain([core::ptr::null()]))
         {
-            *slot = text;
+            slot.write(text);
         }
-        Ok(out.as_ptr())
+        // The slots before the NULL and that one were written just now.
+        Ok(out.as_ptr().cast())
     }
 }
 
@@ -141,7 +145,8 @@ pub unsafe fn check(strings: Strings) -> Result<(), Errno> {
 
 /// A string under construction.
 pub struct Text {
-    fixed: [u8; Self::FIXED],
+    /// The first `length` bytes, and one more, are written.
+    fixed: [MaybeUninit<u8>; Self::FIXED],
     mapped: Option<Memory>,
     length: usize,
 }
@@ -151,8 +156,12 @@ impl Text {
 
     /// Empty.
     pub fn new() -> Self {
+        let mut fixed = [MaybeUninit::uninit(); Self::FIXED];
+        if let Some(first) = fixed.first_mut() {
+            first.write(0);
+        }
         Self {
-            fixed: [0; Self::FIXED],
+            fixed,
             mapped: None,
             length: 0,
         }
@@ -182,23 +191,31 @@ impl Text {
     /// Appends and puts a NUL behind; `None` if it does not fit.
     pub fn push(&mut self, text: &[u8]) -> Option<()> {
         let end = self.length.checked_add(text.len())?;
-        let bytes = match &mut self.mapped {
-            Some(memory) => memory.bytes(),
-            None => &mut self.fixed,
-        };
-        *bytes.get_mut(end)? = 0;
-        bytes.get_mut(self.length..end)?.copy_from_slice(text);
+        match &mut self.mapped {
+            Some(memory) => {
+                let bytes = memory.bytes();
+                *bytes.get_mut(end)? = 0;
+                bytes.get_mut(self.length..end)?.copy_from_slice(text);
+            }
+            None => {
+                self.fixed.get_mut(end)?.write(0);
+                let room = self.fixed.get_mut(self.length..end)?;
+                for (slot, byte) in room.iter_mut().zip(text) {
+                    slot.write(*byte);
+                }
+            }
+        }
         self.length = end;
         Some(())
     }
 
     /// Without the NUL.
     pub fn as_bytes(&self) -> &[u8] {
-        let bytes = match &self.mapped {
-            Some(memory) => memory.as_bytes(),
-            None => &self.fixed,
-        };
-        bytes.get(..self.length).unwrap_or(b"")
+        match &self.mapped {
+            Some(memory) => memory.as_bytes().get(..self.length).unwrap_or(b""),
+            // SAFETY: so many bytes are written.
+            None => unsafe { core::slice::from_raw_parts(self.fixed.as_ptr().cast(), self.length) },
+        }
     }
 
     /// As a C string.

@@ -62,9 +62,11 @@ def measure(options, runner, workspace):
         runner.say("measuring")
         metadata.operations(runner, workspace, modes)
         metadata.unrelated(runner, workspace, modes)
+        metadata.unrelated_miss(runner, workspace, modes)
         metadata.commands(runner, workspace, modes)
         if tools:
             startup.added_to_true(runner, workspace, tools, manifest)
+            startup.executed(runner, workspace, modes)
     if tools:
         building.build_rows(runner, workspace, tools)
         building.million_rows(runner, options.million)

@@ -68,6 +68,20 @@ def unrelated(runner, workspace, modes):
     runner.add(Row("one operation", name, "ns", samples, UNRELATED_ADDED_NS, metric="added", note=note))
 
 
+def unrelated_miss(runner, workspace, modes):
+    """A call that fails beside the mount, and is looked at again in case that a symlink leads into one."""
+    name = "stat, miss, unrelated path"
+    native, velo = (next((mode for mode in modes if mode.name == wanted), None) for wanted in ("native", "velo"))
+    if not runner.wanted(name) or velo is None:
+        return
+    micro = workspace.compile("micro.c", "micro")
+    paths = workspace.write_list("unrelated", native.root, workspace.relative_lists()["miss"])
+    argv = [micro, "stat", paths, "40"]
+    actions = {mode.name: lambda mode=mode: float(output(argv, mode.env).split()[0]) for mode in (native, velo)}
+    samples = runner.alternate(name, actions, rounds=3 * runner.rounds)
+    runner.add(Row("one operation", name, "ns", samples, note="one more system call, openat2(2)"))
+
+
 def commands(runner, workspace, modes):
     """Whole programs that walk the site-packages; Velo's output must be native's, byte for byte."""
     for name, before, after, target in COMMANDS:

@@ -1,4 +1,4 @@
-"""What the preload adds to the start of a program that does nothing."""
+"""What the preload adds to the start of a program that does nothing, and to starting one."""
 import shutil
 
 from measure import Row, output
@@ -23,3 +23,21 @@ def added_to_true(runner, workspace, tools, manifest):
     }
     runner.say(f"  {name}: {rounds} rounds")
     runner.add(Row("start-up", name, "ms", samples, TARGET_ADDED_MS, metric="added", note="the target is what Velo adds"))
+
+
+def executed(runner, workspace, modes):
+    """fork, execv and waitpid of `true` by a program in that mode: the machine's own, and the tree's."""
+    native, velo = (next((mode for mode in modes if mode.name == wanted), None) for wanted in ("native", "velo"))
+    for name, program in (
+        ("fork+exec of a program outside", lambda mode: shutil.which("true")),
+        ("fork+exec of a served program", lambda mode: f"{mode.root}/bin/true"),
+    ):
+        if not runner.wanted(name) or velo is None:
+            continue
+        starter = workspace.compile("exec.c", "exec")
+        actions = {
+            mode.name: lambda mode=mode: float(output([starter, "40", program(mode)], mode.env)) / 1e6
+            for mode in (native, velo)
+        }
+        samples = runner.alternate(name, actions, rounds=3 * runner.rounds)
+        runner.add(Row("start-up", name, "ms", samples))

@@ -3,8 +3,8 @@
 Layout of the workspace (short and of equal length in every mode, as a path's length is part of its cost):
     n/tree   the plain copy        v/tree   where Velo serves it (absent)
     o/tree   the overlay mount     s/tree   the squashfuse mount
-and tree/{site,few,many,links}: the site-packages of the Python fixture without bytecode, 200 directories of 8
-files, one directory of 10,000, and 1,000 symbolic links.
+and tree/{site,few,many,links,bin}: the site-packages of the Python fixture without bytecode, 200 directories of 8
+files, one directory of 10,000, 1,000 symbolic links, and `true`.
 """
 import os
 import random
@@ -76,6 +76,8 @@ class Workspace:
         os.makedirs(f"{self.tree}/links")
         for number in range(LIST_PATHS):
             os.symlink(f"../many/entry_{number:05}.txt", f"{self.tree}/links/link_{number:05}")
+        os.makedirs(f"{self.tree}/bin")
+        shutil.copy(shutil.which("true"), f"{self.tree}/bin/true")
         for directory in range(200):
             os.makedirs(f"{self.tree}/few/dir_{directory:03}")
             for number in range(8):

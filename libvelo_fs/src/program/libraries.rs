@@ -12,7 +12,7 @@ use crate::served::{self, KernelPath};
 use crate::strings::Text;
 use crate::world::{Entry, World};
 use linux_raw_sys::general as nr;
-use velo_core::executable::Elf;
+use velo_core::executable::{Elf, SearchPath};
 use velo_core::resolve::{Options, PathBuffer};
 
 const PATH_BYTES: usize = nr::PATH_MAX as usize;
@@ -51,18 +51,25 @@ impl Libraries {
         program: Option<Entry>,
         cwd: From,
     ) {
+        if let Ok(Some(path)) = elf.search_path(&mut &*file) {
+            self.first = path.first;
+            let origin = Origin {
+                world,
+                file,
+                program,
+                text: None,
+            };
+            self.add_all(origin, path, cwd);
+        }
+    }
+
+    /// Apart, because it needs much stack and most programs name none.
+    #[inline(never)]
+    fn add_all(&mut self, mut origin: Origin<'_>, path: SearchPath, cwd: From) {
         let mut buffer = [0; PATH_BYTES];
-        let Ok(Some(path)) = elf.search_path(&mut &*file, &mut buffer) else {
-            return;
-        };
-        self.first = path.first;
-        let mut origin = Origin {
-            world,
-            file,
-            program,
-            text: None,
-        };
-        for text in path.text.split(|byte| *byte == b':') {
+        let mut file = origin.file;
+        let text = path.text(&mut file, &mut buffer).unwrap_or_default();
+        for text in text.split(|byte| *byte == b':') {
             // A place that does not fit is left out, as one that is not there.
             let _ = self.add(&mut origin, text, cwd);
         }

@@ -10,24 +10,36 @@ const COUNT_MAX: u64 = 4096;
 
 /// The directories that an object names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SearchPath<'o> {
-    /// As it spells them, joined by `:`.
-    pub text: &'o [u8],
+pub struct SearchPath {
+    /// Where in the file their text is, joined by `:`, with a NUL behind.
+    offset: u64,
     /// Whether they come before `LD_LIBRARY_PATH` (`DT_RPATH`) and not after it.
     pub first: bool,
 }
 
-impl Elf {
-    /// The directories that the object names, read into `out`. `None` if there are none,
-    /// or if they make no sense or do not fit.
+impl SearchPath {
+    /// The text, read into `out`; empty if it makes no sense or does not fit.
     ///
     /// # Errors
     /// Those of `source`.
-    pub fn search_path<'o, S: Source>(
+    pub fn text<'o, S: Source>(
         &self,
         source: &mut S,
         out: &'o mut [u8],
-    ) -> Result<Option<SearchPath<'o>>, S::Error> {
+    ) -> Result<&'o [u8], S::Error> {
+        let length = source.read_at(out, self.offset)?;
+        let text = out.get(..length).unwrap_or_default();
+        let end = text.iter().position(|byte| *byte == 0);
+        Ok(end.and_then(|end| text.get(..end)).unwrap_or_default())
+    }
+}
+
+impl Elf {
+    /// The directories that the object names, if it names any.
+    ///
+    /// # Errors
+    /// Those of `source`.
+    pub fn search_path<S: Source>(&self, source: &mut S) -> Result<Option<SearchPath>, S::Error> {
         let Some((offset, bytes)) = self.dynamic else {
             return Ok(None);
         };
@@ -62,14 +74,8 @@ impl Elf {
         let Some(start) = self.offset_of(strings) else {
             return Ok(None);
         };
-        let length = source.read_at(out, start.saturating_add(place))?;
-        let text = out.get(..length).unwrap_or_default();
-        let text = match text.iter().position(|byte| *byte == 0) {
-            Some(end) => text.get(..end),
-            None => None,
-        };
-        Ok(text.filter(|text| !text.is_empty()).map(|text| SearchPath {
-            text,
+        Ok(Some(SearchPath {
+            offset: start.saturating_add(place),
             first: after.is_none(),
         }))
     }

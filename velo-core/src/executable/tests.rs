@@ -152,6 +152,37 @@ fn without_a_loader_it_is_static_unless_it_is_the_loader() {
     );
 }
 
+/// Where its libraries are looked for, and whether that is first.
+fn search_path(tags: &[(u64, u64)], strings: &[u8]) -> Option<(Vec<u8>, bool)> {
+    let entry = |(tag, value): &(u64, u64)| [tag.to_le_bytes(), value.to_le_bytes()].concat();
+    let dynamic: Vec<u8> = tags.iter().flat_map(entry).collect();
+    let file = program(&[LOADER, (1, strings), (2, &dynamic)], &[]);
+    let Kind::Elf(elf) = kind(&file) else {
+        panic!("it is an ELF program")
+    };
+    let path = elf.search_path(&mut Bytes(&file)).unwrap()?;
+    let mut out = [0; 12];
+    let text = path.text(&mut Bytes(&file), &mut out).unwrap();
+    Some((text.to_vec(), path.first))
+}
+
+#[test]
+fn the_places_of_libraries_are_read() {
+    let strings = b"\0/a:$ORIGIN\0/b\0/longer-than-room\0";
+    let (table, end) = ((5, 0), (0, 0));
+    let first = Some((b"/a:$ORIGIN".to_vec(), true));
+    assert_eq!(search_path(&[(1, 9), (15, 1), table, end], strings), first);
+    let later = Some((b"/b".to_vec(), false));
+    assert_eq!(search_path(&[table, (15, 1), (29, 12)], strings), later);
+    let unread = Some((Vec::new(), false));
+    assert_eq!(search_path(&[table, (29, 15), end], strings), unread);
+    assert_eq!(search_path(&[table, end, (29, 1)], strings), None);
+    assert_eq!(search_path(&[(29, 1), end], strings), None, "no strings");
+    assert_eq!(search_path(&[(5, 9999), (29, 1), end], strings), None);
+    let many: Vec<(u64, u64)> = (0..100).map(|_| (1, 9)).chain([table, (29, 12)]).collect();
+    assert_eq!(search_path(&many, strings), later);
+}
+
 #[test]
 fn runtimes_with_system_calls_of_their_own_are_known_by_their_marks() {
     let note = |owner: &[u8]| {

@@ -135,6 +135,14 @@ impl<'a> Manifest<'a> {
 }
 
 impl Header {
+    /// The header that the file begins with whose first [`HEADER_BYTES`] these are.
+    ///
+    /// # Errors
+    /// As [`Manifest::open`], as far as the header tells.
+    pub fn of(bytes: &[u8]) -> Result<Self, OpenError> {
+        header_of(bytes).map(Self::from_bytes)
+    }
+
     fn from_bytes(bytes: &[u8; HEADER_BYTES]) -> Self {
         let digest = bytes.get(at::BODY_DIGEST..);
         let digest = digest.and_then(|rest| rest.first_chunk().copied());

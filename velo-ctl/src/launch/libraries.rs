@@ -67,8 +67,9 @@ fn named_by(program: &Path, places: &dyn Places) -> (Vec<Vec<u8>>, bool) {
             return None;
         };
         let mut buffer = [0; 4096];
-        let path = elf.search_path(&mut Opened(&file), &mut buffer).ok()??;
-        Some((path.text.to_vec(), path.first))
+        let path = elf.search_path(&mut Opened(&file)).ok()??;
+        let text = path.text(&mut Opened(&file), &mut buffer).ok()?;
+        Some((text.to_vec(), path.first))
     };
     let Some((text, first)) = read() else {
         return (Vec::new(), false);
