@@ -89,7 +89,8 @@ def main():
     signal.signal(signal.SIGTERM, terminated)
     command = os.fork()
     if command == 0:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores the last two, which is inherited
+            signal.signal(number, signal.SIG_DFL)
         if spec["user"] is not None:
             os.setgroups([])
             os.setgid(spec["user"])
