@@ -61,9 +61,17 @@ static void op_resolve(struct script *s) {
     static const int RESOLVE[] = {0, 0, 0, 0x01, 0x02, 0x04, 0x08, 0x10, 0x08 | 0x02, 0x04 | 0x08, 0x18, 0x40};
     int flags = pick_flags(s), creates = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE, opened_fd, fd = from(s);
     struct how how = {flags, creates ? 0600 : 0, RESOLVE[pick(s, COUNT(RESOLVE))]};
+    size_t size = pick(s, 30) == 0 ? 8 : sizeof how;
     char call[32];
     snprintf(call, sizeof call, "openat2 %llx", (unsigned long long)how.resolve);
-    OPENED(call, (int)syscall(437, fd, s->path, &how, pick(s, 30) == 0 ? 8 : sizeof how));
+    /* EAGAIN: somebody has renamed or mounted something, somewhere, in the meantime. */
+    for (int tries = 0; tries < 1000; tries++) {
+        errno = 0;
+        opened_fd = syscall(437, fd, s->path, &how, size);
+        if (opened_fd != -1 || errno != EAGAIN)
+            break;
+    }
+    opened(s, call, flags, opened_fd, errno);
 }
 
 static int is_directory(int fd) {

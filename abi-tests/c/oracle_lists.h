@@ -215,6 +215,25 @@ static int is_listed(struct script *s, const char *path) {
     return length >= own && memcmp(target, P, own) == 0 && (length == own || target[own] == '/') && !strstr(target, "/knot");
 }
 
+/* The same of the directories of what was found. */
+static int are_listed(struct script *s, const glob_t *found) {
+    char directory[PATH_MAX] = "", last[PATH_MAX] = "";
+    for (size_t at = 0; at < found->gl_pathc; at++) {
+        snprintf(directory, sizeof directory, "%s", found->gl_pathv[at]);
+        size_t length = strlen(directory);
+        while (length > 1 && directory[length - 1] == '/')
+            directory[--length] = 0;
+        char *slash = strrchr(directory, '/');
+        if (slash == NULL)
+            continue;
+        slash[1] = 0;
+        if (strcmp(directory, last) != 0 && !is_listed(s, directory))
+            return 0;
+        strcpy(last, directory);
+    }
+    return 1;
+}
+
 static void op_glob(struct script *s) {
     static const char *const TAILS[] = {"/*", "*", "/[a-c]*", "?", "/*/*", "/.*", "/{a,b}*", "/*/", "", "/[!a]*"};
     static const int GLOB_FLAGS[] = {0, GLOB_MARK, GLOB_NOCHECK, GLOB_ERR, GLOB_NOESCAPE,
@@ -231,6 +250,10 @@ static void op_glob(struct script *s) {
     snprintf(s->second, sizeof s->second, "%s%s", path, tail);
     int value = glob(s->second, GLOB_FLAGS[pick(s, COUNT(GLOB_FLAGS))], NULL, &found);
     uint64_t hash = FNV_START;
+    if (value == 0 && !are_listed(s, &found)) {
+        globfree(&found);
+        return;
+    }
     for (size_t at = 0; value == 0 && at < found.gl_pathc; at++)
         hash = fnv(hash, found.gl_pathv[at], strlen(found.gl_pathv[at]) + 1);
     say(s, "%d glob: %d %zu %016llx\n", s->line, value, value == 0 ? found.gl_pathc : 0, (unsigned long long)hash);

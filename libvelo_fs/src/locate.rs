@@ -520,10 +520,28 @@ unsafe fn locate_exactly<'s>(
 /// Symlinks outside the mounts, read from the kernel.
 pub struct KernelTree;
 
+/// Whether a link of `/proc` is of a symlink that has been opened itself: the kernel ends
+/// there, whatever the symlink's text.
+fn is_link_of_symlink(path: &KernelPath) -> bool {
+    let flags = (nr::O_PATH | nr::O_CLOEXEC) as c_int;
+    // SAFETY: a C string of ours.
+    let opened = sys::result(unsafe { sys::openat(nr::AT_FDCWD, path.as_ptr(), flags, 0) });
+    let Ok(descriptor) = opened else {
+        return false;
+    };
+    let status = sys::fstat_of(descriptor as c_int);
+    sys::close(descriptor as c_int);
+    status.is_ok_and(|status| status.st_mode & nr::S_IFMT == nr::S_IFLNK)
+}
+
 impl Outside for KernelTree {
     fn readlink(&mut self, path: &[u8], buffer: &mut [u8]) -> Result<usize, Errno> {
         let text = KernelPath::new(path)?;
-        sys::readlinkat(nr::AT_FDCWD, text.as_ptr(), buffer)
+        let bytes = sys::readlinkat(nr::AT_FDCWD, text.as_ptr(), buffer)?;
+        if path.starts_with(b"/proc/") && is_link_of_symlink(&text) {
+            return Err(Errno::EINVAL);
+        }
+        Ok(bytes)
     }
 
     fn may_meet_link(&mut self, path: &[u8], follow_final: bool) -> bool {

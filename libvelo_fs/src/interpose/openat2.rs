@@ -1,7 +1,7 @@
 //! openat2(2), which the C library has no name for: it comes through `syscall()`.
 
 use super::open::{absent, open_at, open_entry, options_of};
-use super::{finish, note_passed};
+use super::{finish, look_again, note_passed};
 use crate::locate::{self, Where, is_bad, locate};
 use crate::stats::{Family, Outcome, count};
 use crate::{errno, sys, world};
@@ -148,7 +148,23 @@ unsafe fn restricted(
         Where::Failed(error) => finish(Family::Open, Err(error)),
         Where::Kernel => {
             count(Family::Open, Outcome::PassedOutside);
+            let before = errno::last();
             let opened = pass(dirfd, path);
+            let failed = (opened == -1).then_some(before);
+            let error = errno::last();
+            let again = |place: Where<'_>| match place {
+                Where::Served(world, entry) => {
+                    open_entry(world, entry, flags).unwrap_or_else(errno::fail)
+                }
+                Where::Absent { .. } => errno::fail(absent(options)),
+                Where::Failed(error) => errno::fail(error),
+                Where::Kernel | Where::KernelAt(_) => errno::fail(error),
+            };
+            // SAFETY: the caller's C string.
+            let again = unsafe { look_again(failed, Family::Open, dirfd, path, options, again) };
+            if let Some(answer) = again {
+                return answer;
+            }
             if !options.restrict.has(Restrict::IN_ROOT) {
                 // SAFETY: the kernel has accepted the string.
                 unsafe { note_passed(dirfd, path, opened) };

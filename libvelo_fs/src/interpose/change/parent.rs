@@ -84,22 +84,20 @@ pub(super) unsafe fn parent_of(dirfd: c_int, path: *const c_char) -> Result<Pare
             Where::Kernel => (dirfd, path),
         };
         let outside = Outside { dirfd, path };
-        match outside.access(F_OK) {
-            Ok(()) => Ok(Parent::Outside(outside)),
-            Err(error) => {
-                let again = |place: Where<'_>| match place {
-                    Where::Served(_, entry) => Ok(Parent::Mount(entry.mount)),
-                    Where::KernelAt(path) => {
-                        let path = KernelPath::new(path.to_bytes())?;
-                        let dirfd = nr::AT_FDCWD;
-                        Ok(Parent::Outside(Outside { dirfd, path }))
-                    }
-                    Where::Absent { .. } | Where::Kernel => Err(Errno::ENOENT),
-                    Where::Failed(error) => Err(error),
-                };
-                second_look(dirfd, outside.path.as_ptr(), Options::FOLLOW, again)
-                    .unwrap_or(Err(error))
+        let again = |place: Where<'_>| match place {
+            Where::Served(_, entry) => Ok(Parent::Mount(entry.mount)),
+            Where::KernelAt(path) => {
+                let path = KernelPath::new(path.to_bytes())?;
+                let dirfd = nr::AT_FDCWD;
+                Ok(Parent::Outside(Outside { dirfd, path }))
             }
+            Where::Absent { .. } | Where::Kernel => Err(Errno::ENOENT),
+            Where::Failed(error) => Err(error),
+        };
+        // First: a mount point may be on the disk too.
+        match second_look(dirfd, outside.path.as_ptr(), Options::FOLLOW, again) {
+            Some(parent) => parent,
+            None => outside.access(F_OK).map(|()| Parent::Outside(outside)),
         }
     }
 }
