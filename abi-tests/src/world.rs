@@ -326,9 +326,15 @@ impl World {
         if !namespace::or_skip() {
             return Ok(self.served(call));
         }
-        let (mut plain, mut served) = (self.plain(call), self.served(call));
-        set_aside(&mut plain);
-        set_aside(&mut served);
+        let run = |of: &dyn Fn(&Call) -> Outcome| {
+            let mut outcome = of(call);
+            set_aside(&mut outcome);
+            outcome
+        };
+        let (plain, served) = compare::settled(
+            || run(&|call| self.plain(call)),
+            || run(&|call| self.served(call)),
+        );
         match compare::difference(&plain, &served) {
             None => Ok(plain),
             Some(report) => Err({

@@ -127,14 +127,8 @@ impl Check {
     /// Where both sides of `case` differ, if they do.
     #[must_use]
     pub fn difference(&self, case: &Case) -> Option<String> {
-        let plain = self.plain(case);
-        let served = self.world.served(&self.call(case));
-        if plain.ended == served.ended
-            && plain.stdout == served.stdout
-            && plain.stderr == served.stderr
-        {
-            return None;
-        }
+        let (plain, served) =
+            compare::settled(|| self.plain(case), || self.world.served(&self.call(case)));
         compare::difference(&plain, &served)
     }
 
