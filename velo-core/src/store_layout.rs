@@ -24,6 +24,8 @@ pub const VIEWS_DIRECTORY: &str = "views";
 pub const MANIFESTS_DIRECTORY: &str = "manifests";
 /// Directory of the stat caches.
 pub const INDEX_DIRECTORY: &str = "index";
+/// Directory of what is known of the bytecode that sources were compiled to.
+pub const BYTECODE_DIRECTORY: &str = "bytecode";
 /// File that holds the manifests set by `velo-ctl use`, joined by `:`.
 pub const CURRENT_FILE: &str = "current";
 

@@ -27,6 +27,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) entries: u64,
     pub(crate) attributes: Attributes,
     pub(crate) packages: Vec<Package>,
+    pub(crate) provenance: Vec<(String, String)>,
     pub(crate) exact: bool,
 }
 
@@ -38,6 +39,7 @@ pub(crate) fn manifest(parts: Parts) -> Result<Vec<u8>, WriteError> {
         entries,
         attributes,
         packages,
+        provenance,
         exact,
     } = parts;
     let mut assembly = Assembly {
@@ -60,6 +62,9 @@ pub(crate) fn manifest(parts: Parts) -> Result<Vec<u8>, WriteError> {
     }
     let version = concat!("velo-indexer ", env!("CARGO_PKG_VERSION"));
     builder.add_provenance(b"builder", version.as_bytes())?;
+    for (key, value) in &provenance {
+        builder.add_provenance(key.as_bytes(), value.as_bytes())?;
+    }
     builder.build()
 }
 

@@ -12,7 +12,8 @@ use velo_store::Store;
 use crate::adapters;
 use crate::assemble::{self, Parts};
 use crate::attributes::{self, Attributes};
-use crate::cache::{About, Cache, Fingerprint, encode, save};
+use crate::bytecode::{Bytecode, Compiler};
+use crate::cache::{About, Cache, Fingerprint, encode, save, set_result};
 use crate::error::{IndexError, Shown, Troubles};
 use crate::ingest::{Counts, Ingest};
 use crate::options::{BuildOptions, Special};
@@ -65,13 +66,15 @@ pub struct Summary {
     /// Nothing at all had changed since the manifest was last built: the bytes are that
     /// one's.
     pub unchanged: bool,
+    /// What was done about bytecode, if any was asked for.
+    pub bytecode: Option<Bytecode>,
     /// What a user may want to know, one line each.
     pub warnings: Vec<String>,
     /// Time for names and metadata, milliseconds.
     pub scan_ms: u64,
     /// Time for content, milliseconds.
     pub ingest_ms: u64,
-    /// Time for the manifest's bytes, milliseconds.
+    /// Time for bytecode and the manifest's bytes, milliseconds.
     pub write_ms: u64,
 }
 
@@ -87,9 +90,11 @@ pub fn build(
     progress: &dyn Progress,
 ) -> Result<Built, IndexError> {
     let source = Source::open(source, options, store)?;
+    let compiler = Compiler::open(options, store)?;
     let job = Job {
         key: source.key(),
-        fingerprint: options.fingerprint(&source.mount),
+        fingerprint: options.fingerprint(&source.mount, compiler.as_ref()),
+        compiler,
         source,
         options,
         store,
@@ -117,7 +122,7 @@ pub fn build(
         std::thread::sleep(Duration::from_millis(10 << (2 * (attempt - 1))));
         attempt += 1;
         if done.ingested
-            && let Some(bytes) = job.encode(&done, [0; 32])
+            && let Some(bytes) = job.encode(&done)
         {
             cache = Cache::from_bytes(bytes, &job.key).or(cache);
         }
@@ -129,6 +134,7 @@ struct Job<'a> {
     source: Source,
     key: [u8; 32],
     fingerprint: Fingerprint,
+    compiler: Option<Compiler<'a>>,
     options: &'a BuildOptions,
     store: &'a Store,
     progress: &'a dyn Progress,
@@ -235,54 +241,65 @@ impl Job<'_> {
 
     /// Writes the manifest and the stat cache, or says what the tree has that cannot be
     /// indexed; what was read of it is remembered all the same.
-    fn finish(&self, done: Try, cache_path: &Path) -> Result<Built, IndexError> {
-        let Try {
-            began,
-            tree,
-            attributes,
-            troubles,
-            mut summary,
-            manifest,
-            ..
-        } = done;
-        let remember = |tree_id| {
-            let about = self.about(began, tree_id);
-            encode(&tree, summary.entries, &about)
-                .is_none_or(|bytes| save(cache_path, &bytes).is_ok())
-        };
-        if let Err(error) = troubles.into_result() {
-            // The next attempt is faster for it, or not.
-            let _saved = remember([0; 32]);
-            return Err(error);
-        }
-        if let Some(bytes) = manifest {
-            summary.unchanged = true;
-            summary.packages =
-                Manifest::open(&bytes).map_or(0, |manifest| manifest.packages().count() as u64);
+    fn finish(&self, mut done: Try, cache_path: &Path) -> Result<Built, IndexError> {
+        if let Some(bytes) = done.manifest.take()
+            && done.troubles.is_none()
+            && self.take_over(&bytes, &mut done.summary)
+        {
+            let summary = done.summary;
             return Ok(Built { bytes, summary });
         }
-        let clock = Instant::now();
-        let packages = adapters::find(
-            &tree,
-            last_name(&self.source.mount),
-            self.store,
-            self.options.threads(),
-        );
-        summary.packages = packages.len() as u64;
-        let parts = Parts {
-            mount: &self.source.mount,
-            tree: &tree,
-            entries: summary.entries,
-            attributes,
-            packages,
-            exact: self.options.exact,
-        };
-        let bytes = assemble::manifest(parts).map_err(|error| IndexError::Manifest {
-            path: self.source.path.clone(),
-            error,
-        })?;
-        let saved = remember(*blake3::hash(&bytes).as_bytes());
-        summary.write_ms = ms(clock);
+        let stat_cache = self.encode(&done);
+        let Try {
+            mut tree,
+            mut attributes,
+            troubles,
+            mut summary,
+            ..
+        } = done;
+        let (source, mount) = (&self.source.path, &self.source.mount);
+        let made = troubles.into_result().and_then(|()| {
+            let clock = Instant::now();
+            let threads = self.options.threads();
+            let packages = adapters::find(&tree, last_name(mount), self.store, threads);
+            summary.packages = packages.len() as u64;
+            let mut provenance = Vec::new();
+            if let Some(compiler) = &self.compiler {
+                let added = compiler.add(source, &mut tree, &mut attributes, self.progress)?;
+                summary.entries += added.entries;
+                summary.new_blobs += added.new.files;
+                summary.new_bytes += added.new.bytes;
+                summary.bytecode = Some(added.counts);
+                summary.warnings.extend(added.warnings);
+                provenance = added.provenance;
+            }
+            let parts = Parts {
+                mount,
+                tree: &tree,
+                entries: summary.entries,
+                attributes,
+                packages,
+                provenance,
+                exact: self.options.exact,
+            };
+            let bytes = assemble::manifest(parts).map_err(|error| IndexError::Manifest {
+                path: source.clone(),
+                error,
+            })?;
+            summary.write_ms = ms(clock);
+            Ok(bytes)
+        });
+        let saved = stat_cache.is_none_or(|mut stat_cache| {
+            if let Ok(bytes) = &made {
+                set_result(&mut stat_cache, *blake3::hash(bytes).as_bytes());
+            }
+            save(cache_path, &stat_cache).is_ok()
+        });
+        // Without a manifest: the next attempt is faster for it, or not.
+        let bytes = made?;
+        if self.compiler.is_some() {
+            summary.count_again(&bytes);
+        }
         if !saved {
             let place = Shown(cache_path);
             summary.warnings.push(format!(
@@ -290,6 +307,24 @@ impl Job<'_> {
             ));
         }
         Ok(Built { bytes, summary })
+    }
+
+    /// Completes `summary` for a manifest that is the one of the build before; says whether
+    /// it can be, because all that it needs is still there.
+    fn take_over(&self, bytes: &[u8], summary: &mut Summary) -> bool {
+        let Ok(manifest) = Manifest::open(bytes) else {
+            return false;
+        };
+        if let Some(compiler) = &self.compiler {
+            let Some(found) = compiler.look_again(&manifest) else {
+                return false;
+            };
+            summary.bytecode = Some(found);
+            summary.count_again(bytes);
+        }
+        summary.unchanged = true;
+        summary.packages = manifest.packages().count() as u64;
+        true
     }
 
     /// The manifest that the build before wrote, if this one would write the same and it
@@ -312,23 +347,15 @@ impl Job<'_> {
         })
     }
 
-    fn encode(&self, done: &Try, tree_id: [u8; 32]) -> Option<Vec<u8>> {
-        encode(
-            &done.tree,
-            done.summary.entries,
-            &self.about(done.began, tree_id),
-        )
-    }
-
-    fn about(&self, began: SystemTime, tree: [u8; 32]) -> About {
-        let (key, fingerprint) = (self.key, self.fingerprint);
-        About {
-            key,
-            fingerprint,
-            tree,
-            began,
+    /// The stat cache of what was scanned; `None` if the tree is too large for one.
+    fn encode(&self, done: &Try) -> Option<Vec<u8>> {
+        let about = About {
+            key: self.key,
+            fingerprint: self.fingerprint,
+            began: done.began,
             xattrs: self.options.xattrs,
-        }
+        };
+        encode(&done.tree, done.summary.entries, &about)
     }
 }
 
@@ -353,6 +380,24 @@ impl Summary {
         (self.hashed_files, self.hashed_bytes) = (files, bytes);
         (self.new_blobs, self.new_bytes) = (counts.new.files, counts.new.bytes);
         self.cached_files = self.files.saturating_sub(files + counts.twins);
+        self.dedup_bytes = self.bytes.saturating_sub(self.new_bytes);
+    }
+
+    /// Counts what is in the manifest, which has more than the source tree.
+    fn count_again(&mut self, manifest: &[u8]) {
+        let Ok(manifest) = Manifest::open(manifest) else {
+            return;
+        };
+        self.entries = u64::from(manifest.header().entry_count);
+        (self.dirs, self.files, self.bytes) = (0, 0, 0);
+        for vnode in (0..manifest.header().entry_count).filter_map(|index| manifest.vnode(index)) {
+            if vnode.is_dir() {
+                self.dirs += 1;
+            } else if vnode.is_file() {
+                self.files += 1;
+                self.bytes += vnode.size;
+            }
+        }
         self.dedup_bytes = self.bytes.saturating_sub(self.new_bytes);
     }
 }

@@ -139,6 +139,23 @@ pub enum IndexError {
         /// Why not.
         error: io::Error,
     },
+    /// An interpreter cannot make bytecode.
+    #[error("{}: expected {expected}, found {found}; {remedy}", Shown(interpreter))]
+    Python {
+        /// As it was named.
+        interpreter: PathBuf,
+        /// What it should have been.
+        expected: &'static str,
+        /// What it is, or did.
+        found: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Bytecode is not in the source tree, so an exact manifest cannot have it.
+    #[error(
+        "expected either an exact manifest or bytecode, found both asked for; leave out one of --exact and --python"
+    )]
+    ExactBytecode,
     /// The store could not take the content.
     #[error(transparent)]
     Store(#[from] velo_store::StoreError),
@@ -260,6 +277,17 @@ impl Troubles {
                 })
             }
         }
+    }
+
+    /// Whether nothing went wrong.
+    pub(crate) fn is_none(&self) -> bool {
+        let kinds = [
+            &self.special,
+            &self.unreadable,
+            &self.changed,
+            &self.too_long,
+        ];
+        self.fatal.is_none() && kinds.into_iter().all(Paths::is_empty)
     }
 
     /// Whether reading the content can be spared: there will be no manifest, and what is

@@ -17,6 +17,7 @@ mod adapters;
 mod assemble;
 mod attributes;
 mod build;
+mod bytecode;
 mod cache;
 mod crew;
 mod error;
@@ -31,6 +32,7 @@ mod xattr;
 
 pub use adapters::Package;
 pub use build::{Built, Summary, build};
+pub use bytecode::Bytecode;
 pub use error::{IndexError, Paths};
-pub use options::{BuildOptions, Special, Xattrs};
+pub use options::{BuildOptions, Python, Special, Xattrs};
 pub use progress::{Amount, Progress};

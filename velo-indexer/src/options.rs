@@ -1,7 +1,9 @@
 //! What a caller can choose about a build.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::bytecode::Compiler;
 use crate::cache::Fingerprint;
 
 /// What to do with sockets, fifos and devices, which a manifest cannot hold.
@@ -39,6 +41,28 @@ impl Xattrs {
     }
 }
 
+/// Bytecode to make for the Python sources of a tree.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Python {
+    /// The interpreters to make it with: names in `PATH` or paths. None: no bytecode.
+    pub interpreters: Vec<PathBuf>,
+    /// Optimisation levels: 0, 1 (`-O`) and 2 (`-OO`).
+    pub levels: Vec<u8>,
+    /// How long an interpreter may take to say what it is; and how much processor time for
+    /// one source, in whole seconds.
+    pub patience: Duration,
+}
+
+impl Default for Python {
+    fn default() -> Self {
+        Self {
+            interpreters: Vec::new(),
+            levels: vec![0],
+            patience: Duration::from_secs(60),
+        }
+    }
+}
+
 /// More threads than this only wait for each other.
 const THREADS_MAX: usize = 256;
 
@@ -60,7 +84,9 @@ pub struct BuildOptions {
     /// Threads, at most 256 and fewer if the system gives no more; 0 for as many as there
     /// are cores.
     pub threads: usize,
-    /// Read every file again, whatever the stat cache knows.
+    /// Bytecode.
+    pub python: Python,
+    /// Read every file and compile every source again, whatever earlier builds knew.
     pub no_cache: bool,
 }
 
@@ -73,6 +99,7 @@ impl Default for BuildOptions {
             special: Special::Refuse,
             xattrs: Xattrs::default(),
             threads: 0,
+            python: Python::default(),
             no_cache: false,
         }
     }
@@ -89,11 +116,14 @@ impl BuildOptions {
 
     /// Digest of what decides the manifest's bytes besides the tree: the options, and
     /// the very program, since another one may write something else.
-    pub(crate) fn fingerprint(&self, mount: &[u8]) -> Fingerprint {
+    pub(crate) fn fingerprint(&self, mount: &[u8], compiler: Option<&Compiler>) -> Fingerprint {
         let mut hasher = blake3::Hasher::new();
         hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
         hasher.update(&[0, u8::from(self.exact), self.xattrs as u8]);
         hasher.update(mount);
+        // No mount has a NUL.
+        let bytecode = compiler.map(Compiler::key).unwrap_or_default();
+        hasher.update(&[0]).update(bytecode.as_bytes()).update(&[0]);
         if let Ok(program) = rustix::fs::stat("/proc/self/exe") {
             let (mtime, nsec) = (program.st_mtime, program.st_mtime_nsec);
             hasher.update(

@@ -10,7 +10,7 @@ pub struct Amount {
     pub bytes: u64,
 }
 
-/// Receives the progress of a build. Both calls have cumulative numbers; after a tree
+/// Receives the progress of a build. All calls have cumulative numbers; after a tree
 /// changed under the build, they start again.
 pub trait Progress: Sync {
     /// The scan has met `entries` so far.
@@ -21,6 +21,11 @@ pub trait Progress: Sync {
     /// Of `total`, which must be read, `done` is in the store. The first call has
     /// `done` 0 and comes before any content is read.
     fn ingested(&self, done: Amount, total: Amount) {
+        let _ = (done, total);
+    }
+
+    /// Of `total` sources, which must be compiled, `done` are. Not called if there are none.
+    fn compiled(&self, done: u64, total: u64) {
         let _ = (done, total);
     }
 }

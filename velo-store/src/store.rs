@@ -11,8 +11,8 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, chmodat, fstat, mkdirat, openat};
 use rustix::io::Errno;
 use velo_core::store_layout::{
-    CAS_DIRECTORY, CURRENT_FILE, INDEX_DIRECTORY, MANIFESTS_DIRECTORY, VIEW_ROOT_VARIABLE,
-    VIEWS_DIRECTORY,
+    BYTECODE_DIRECTORY, CAS_DIRECTORY, CURRENT_FILE, INDEX_DIRECTORY, MANIFESTS_DIRECTORY,
+    VIEW_ROOT_VARIABLE, VIEWS_DIRECTORY,
 };
 
 use crate::temporary::{self, Way};
@@ -124,6 +124,22 @@ impl Store {
         self.root.join(INDEX_DIRECTORY)
     }
 
+    /// Directory of what is known of bytecode, for the indexer; made now if it is missing.
+    ///
+    /// # Errors
+    /// As [`Store::open_or_create`].
+    pub fn bytecode_directory(&self) -> Result<PathBuf, StoreError> {
+        let path = self.root.join(BYTECODE_DIRECTORY);
+        ensure_directory(&self.root_fd, BYTECODE_DIRECTORY, &path)?;
+        if Root::is_default(&self.root) {
+            check_safe(
+                open_passable(&self.root_fd, BYTECODE_DIRECTORY, &path)?,
+                &path,
+            )?;
+        }
+        Ok(path)
+    }
+
     /// Removes what killed builders left behind at least `age_min` ago and nobody holds
     /// a lock on. Returns how many blobs, manifests and view trees under construction
     /// were removed.
@@ -137,6 +153,7 @@ impl Store {
             CAS_DIRECTORY,
             MANIFESTS_DIRECTORY,
             INDEX_DIRECTORY,
+            BYTECODE_DIRECTORY,
             VIEWS_DIRECTORY,
         ] {
             let path = self.root.join(name);

@@ -2,13 +2,15 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use velo_core::id::ContentHash;
 use velo_core::manifest::Manifest;
-use velo_indexer::{Amount, BuildOptions, Built, Special, Summary, Xattrs, build};
+use velo_indexer::{
+    Amount, BuildOptions, Built, Bytecode, Python, Special, Summary, Xattrs, build,
+};
 use velo_store::{Root, Store, check_destination};
 
 use crate::failure::{Failure, shown, status};
@@ -25,10 +27,15 @@ Contents go into the store (VELO_ROOT), each distinct one once; FILE gets the ma
 everything is there, in one step. An unchanged file is not read again. The same tree gives
 the same bytes.
 
+With --python, each *.py gets the bytecode that the named interpreters would write beside it
+(__pycache__/NAME.TAG.pyc), as an entry of the manifest; SRC is not touched. A content is
+compiled once, whatever its path and whatever the tree; docs/PYTHON.md says more.
+
 Exit status: 0 done, 1 failed (FILE is then as it was), 2 wrong command line.
 
 Examples:
   velo-ctl build-manifest .venv/lib/python3.11/site-packages -o app.velo
+  velo-ctl build-manifest .venv/lib/python3.12/site-packages -o app.velo --python python3.12
   velo-ctl build-manifest build/node_modules --at /app/node_modules -o app.velo
   velo-ctl build-manifest --exact --xattrs /opt/toolchain -o toolchain.velo")]
 pub struct Arguments {
@@ -60,7 +67,34 @@ pub struct Arguments {
     /// Threads [default: one for each core]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
-    /// Read every file again, whatever the stat cache knows
+    /// Interpreters to make bytecode with: names in PATH or paths
+    #[arg(
+        long,
+        value_name = "PYTHON",
+        value_delimiter = ',',
+        conflicts_with = "exact"
+    )]
+    python: Vec<PathBuf>,
+    /// Optimisation levels of the bytecode: 0, 1 (for python -O), 2 (-OO)
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        value_delimiter = ',',
+        default_value = "0",
+        requires = "python",
+        value_parser = clap::value_parser!(u8).range(0..=2)
+    )]
+    python_optimize: Vec<u8>,
+    /// How long an interpreter may take to start, and to compile one source
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "60",
+        requires = "python",
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    python_timeout: u32,
+    /// Read every file and compile every source again, whatever earlier builds knew
     #[arg(long)]
     no_cache: bool,
     #[command(flatten)]
@@ -106,9 +140,36 @@ struct Report<'a> {
     read_bytes: u64,
     cached_files: u64,
     packages: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytecode: Option<BytecodeReport>,
     unchanged: bool,
     warnings: &'a [String],
     milliseconds: u128,
+}
+
+#[derive(Serialize)]
+struct BytecodeReport {
+    compiled: u64,
+    reused: u64,
+    kept: u64,
+    skipped: u64,
+}
+
+impl From<Bytecode> for BytecodeReport {
+    fn from(counts: Bytecode) -> Self {
+        let Bytecode {
+            compiled,
+            reused,
+            kept,
+            skipped,
+        } = counts;
+        Self {
+            compiled,
+            reused,
+            kept,
+            skipped,
+        }
+    }
 }
 
 /// Builds, makes the view tree, publishes.
@@ -125,6 +186,11 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
             Special::Refuse
         },
         threads: arguments.threads.map_or(0, NonZeroUsize::get),
+        python: Python {
+            interpreters: arguments.python.clone(),
+            levels: arguments.python_optimize.clone(),
+            patience: Duration::from_secs(arguments.python_timeout.into()),
+        },
         no_cache: arguments.no_cache,
     };
     check_destination(&arguments.output).map_err(Failure::new)?;
@@ -169,6 +235,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
             read_bytes: summary.hashed_bytes,
             cached_files: summary.cached_files,
             packages: summary.packages,
+            bytecode: summary.bytecode.map(BytecodeReport::from),
             unchanged: summary.unchanged,
             warnings: &summary.warnings,
             milliseconds: started.elapsed().as_millis(),
@@ -206,6 +273,15 @@ fn show(
         format::count(summary.new_blobs),
         format::size(summary.new_bytes)
     ))?;
+    if let Some(bytecode) = &summary.bytecode {
+        out.line(format_args!(
+            "bytecode: {} sources compiled, {} reused, {} of the tree's own kept, {} skipped",
+            format::count(bytecode.compiled),
+            format::count(bytecode.reused),
+            format::count(bytecode.kept),
+            format::count(bytecode.skipped)
+        ))?;
+    }
     out.line(format_args!("next: velo-ctl run -m {file} -- CMD"))
 }
 
@@ -219,10 +295,11 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(|error| Failure::io(path, &error))
 }
 
-/// One bar for names, then one for contents.
+/// One bar for names, one for contents, one for bytecode.
 struct Bars {
     scan: Progress,
     ingest: Progress,
+    compile: Progress,
 }
 
 impl Bars {
@@ -230,12 +307,14 @@ impl Bars {
         Self {
             scan: Progress::new("scanning", Unit::Items),
             ingest: Progress::new("reading", Unit::Bytes),
+            compile: Progress::new("compiling", Unit::Items),
         }
     }
 
     fn finish(&self) {
         self.scan.finish();
         self.ingest.finish();
+        self.compile.finish();
     }
 }
 
@@ -247,5 +326,10 @@ impl velo_indexer::Progress for Bars {
     fn ingested(&self, done: Amount, total: Amount) {
         self.scan.finish();
         self.ingest.set(done.bytes, total.bytes);
+    }
+
+    fn compiled(&self, done: u64, total: u64) {
+        self.ingest.finish();
+        self.compile.set(done, total);
     }
 }

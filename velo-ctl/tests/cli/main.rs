@@ -9,5 +9,6 @@ mod changes;
 mod judge;
 mod look;
 mod plumbing;
+mod python;
 mod run;
 mod sandbox;

@@ -24,7 +24,7 @@ use crate::options::Xattrs;
 use crate::stat::Stat;
 use format::fact;
 use format::{Header, Record};
-pub(crate) use write::{About, Fingerprint, encode, save};
+pub(crate) use write::{About, Fingerprint, encode, save, set_result};
 
 /// A loaded cache.
 pub(crate) struct Cache {
@@ -54,19 +54,25 @@ impl Known {
     }
 }
 
+/// The regular file at `path`, if nobody but this user and root could have written it.
+pub(crate) fn read_own(path: &Path) -> Option<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = openat(CWD, path, flags, Mode::empty()).ok()?;
+    let found = fstat(&file).ok()?;
+    let uid = rustix::process::geteuid().as_raw();
+    let regular = rustix::fs::FileType::from_raw_mode(found.st_mode).is_file();
+    if !regular || (found.st_uid != uid && found.st_uid != 0) || found.st_mode & 0o022 != 0 {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(found.st_size).ok()? + 1);
+    std::fs::File::from(file).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
 impl Cache {
     /// The cache at `path` if it is whole and of the source with `key`.
     pub(crate) fn load(path: &Path, key: &[u8; 32]) -> Option<Self> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = openat(CWD, path, flags, Mode::empty()).ok()?;
-        let found = fstat(&file).ok()?;
-        let uid = rustix::process::geteuid().as_raw();
-        let regular = rustix::fs::FileType::from_raw_mode(found.st_mode).is_file();
-        if !regular || (found.st_uid != uid && found.st_uid != 0) || found.st_mode & 0o022 != 0 {
-            return None;
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(found.st_size).ok()? + 1);
-        std::fs::File::from(file).read_to_end(&mut bytes).ok()?;
+        let bytes = read_own(path)?;
         Self::from_bytes(bytes, key)
     }
 

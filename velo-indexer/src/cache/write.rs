@@ -22,8 +22,6 @@ pub(crate) struct Fingerprint(pub(crate) [u8; 32]);
 pub(crate) struct About {
     pub(crate) key: [u8; 32],
     pub(crate) fingerprint: Fingerprint,
-    /// Tree id of the manifest, zeros if there is none.
-    pub(crate) tree: [u8; 32],
     /// When the scan began.
     pub(crate) began: SystemTime,
     /// The extended attributes that were looked for.
@@ -74,10 +72,19 @@ pub(crate) fn encode(tree: &Tree, entries: u64, about: &About) -> Option<Vec<u8>
         entries: count,
         key: about.key,
         fingerprint: about.fingerprint,
-        tree: about.tree,
+        // Until there is a manifest.
+        tree: [0; 32],
     };
     header.write(&mut records);
     Some(records)
+}
+
+/// Says in an encoded cache which manifest came of it.
+pub(crate) fn set_result(cache: &mut [u8], tree: [u8; 32]) {
+    if let Some(mut header) = Header::read(cache) {
+        header.tree = tree;
+        header.write(cache);
+    }
 }
 
 struct Writer<'a> {

@@ -81,7 +81,6 @@ mod tests {
         let about = About {
             key: [7; 32],
             fingerprint: Fingerprint([0; 32]),
-            tree: [0; 32],
             began: SystemTime::now(),
             xattrs: crate::Xattrs::User,
         };
