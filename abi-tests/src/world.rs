@@ -4,6 +4,7 @@
 //! `at/outside` its neighbour that links lead to, `plain` the tree Q, `manifest.velo`. The store
 //! stands in memory. `at` is the same directory for both sides, so `..` of P is too.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -104,11 +105,21 @@ impl World {
     /// If the tree or the manifest cannot be made.
     #[must_use]
     pub fn moved_away(name: &str, fill: impl FnOnce(&Path)) -> Self {
+        Self::moved_away_with(name, &[], fill)
+    }
+
+    /// The same, indexed with further `arguments`.
+    ///
+    /// # Panics
+    /// If the tree or the manifest cannot be made.
+    #[must_use]
+    pub fn moved_away_with(name: &str, arguments: &[&OsStr], fill: impl FnOnce(&Path)) -> Self {
         let mut world = Self::unbuilt(name, Fidelity::Usual);
         world.mount_point = MountPoint::Absent;
         fill(&world.at);
         if !oracle_only() {
-            let _ = world.build_command(&world.at).run(None).success();
+            let command = world.build_command(&world.at).args(arguments);
+            let _ = command.run(None).success();
         }
         std::fs::rename(&world.at, &world.plain)
             .unwrap_or_else(|error| panic!("move the tree away: {error}"));
