@@ -12,6 +12,7 @@ import sys
 
 import apps
 import building
+import bytecode
 import machine
 import metadata
 import report
@@ -71,6 +72,7 @@ def measure(options, runner, workspace):
         building.build_rows(runner, workspace, tools)
         building.million_rows(runner, options.million)
         apps.python_rows(runner, workspace, tools, options.python_fixture)
+        bytecode.python_rows(runner, workspace, tools, options.python_fixture)
         apps.node_rows(runner, workspace, tools, options.node_fixture)
 
 

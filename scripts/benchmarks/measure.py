@@ -114,10 +114,10 @@ def timed(argv, env, cwd=None, stdout=subprocess.DEVNULL):
     return seconds
 
 
-def output(argv, env, cwd=None):
-    """Standard output of one successful run of a program, as bytes."""
+def output(argv, env, cwd=None, check=True):
+    """Standard output of one run of a program, as bytes; it must succeed if `check`."""
     done = subprocess.run(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True)
-    if done.returncode != 0:
+    if check and done.returncode != 0:
         tail = done.stderr.decode("utf-8", "replace")[-600:]
         raise BenchError(f"{os.fspath(argv[0])} ended with {done.returncode}: {tail}")
     return done.stdout

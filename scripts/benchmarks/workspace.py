@@ -6,6 +6,7 @@ Layout of the workspace (short and of equal length in every mode, as a path's le
 and tree/{site,few,many,links,bin}: the site-packages of the Python fixture without bytecode, 200 directories of 8
 files, one directory of 10,000, 1,000 symbolic links, and `true`.
 """
+import json
 import os
 import random
 import shutil
@@ -34,8 +35,10 @@ class Tools:
         """The environment for velo-ctl itself: never preloaded."""
         return {**plain_env(), "VELO_ROOT": store, "VELO_LIB": self.library}
 
-    def build_manifest(self, source, mount, manifest, store):
-        output([self.ctl, "build-manifest", source, "--at", mount, "-o", manifest], self.env(store))
+    def build_manifest(self, source, mount, manifest, store, *more):
+        """Returns what the command says of it."""
+        command = [self.ctl, "build-manifest", source, "--at", mount, "-o", manifest, "--json", *more]
+        return json.loads(output(command, self.env(store)))
 
 
 class Workspace:
