@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, ended};
 
 const PYTHON: &str = "/usr/bin/python3";
 
@@ -113,4 +113,18 @@ fn interpreters_and_levels_are_checked_before_anything_is_written() {
     let listed = sandbox.ctl(["ls", "-R", "app.velo:."]).ok();
     assert_eq!(listed.matches(".pyc").count(), 4, "{listed}");
     assert_eq!(listed.matches(".opt-2.pyc").count(), 2, "{listed}");
+}
+
+/// As under a supervisor that does not want to hear of its children.
+#[test]
+fn a_caller_that_ignores_its_children_gets_bytecode_too() {
+    let Some(sandbox) = sandbox("a_caller_that_ignores_its_children_gets_bytecode_too") else {
+        return;
+    };
+    let line = format!(
+        "trap '' CHLD; exec {} build-manifest tree -o app.velo --python {PYTHON} --json",
+        env!("CARGO_BIN_EXE_velo-ctl")
+    );
+    let report = ended(sandbox.command("bash").args(["-c", &line])).json();
+    assert_eq!(report["bytecode"]["compiled"], json!(1));
 }

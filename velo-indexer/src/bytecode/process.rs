@@ -15,6 +15,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
@@ -73,6 +74,10 @@ pub(super) fn output(program: &Path, text: &str, patience: Duration) -> Ended {
             Ok(Some(status)) => return Ended::Badly(described(status, &err)),
             Ok(None) if Instant::now() > deadline => return Ended::Never,
             Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+            // A caller that ignores SIGCHLD has ignored it for us: what was said must do.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::CHILD) => {
+                return Ended::Well(out);
+            }
             Err(error) => return Ended::Badly(error.to_string()),
         }
     }
@@ -183,7 +188,7 @@ impl Conversation {
         while !bytes.is_empty() {
             match send(&self.stream, bytes, SendFlags::NOSIGNAL) {
                 Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
