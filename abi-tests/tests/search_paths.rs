@@ -11,6 +11,8 @@ fn world(name: &str) -> World {
     let world = World::moved_away(name, |at| {
         Tree::in_directory(at).dir("lib").dir("second").dir("bin");
         let outside = at.with_file_name("outside");
+        Tree::in_directory(at).link("away", "../outside/away");
+        Tree::in_directory(&outside).dir("away");
         let build = |output: &Path, flags: &[&str]| {
             compile::build(
                 "cc",
@@ -27,6 +29,7 @@ fn world(name: &str) -> World {
         library("lib/libversion.so", "first");
         library("lib/libother.so", "other");
         library("second/libversion.so", "second");
+        library("../outside/away/libversion.so", "away");
         let (lib, second) = (at.join("lib"), at.join("second"));
         let text = |path: &Path| path.display().to_string();
         let links = ["-L", &text(&lib), "-lversion", "-ldl"];
@@ -36,6 +39,7 @@ fn world(name: &str) -> World {
             ("origin", "enable", "$ORIGIN/../tree/lib".into()),
             ("braces", "enable", "/nothing:${ORIGIN}/../tree/lib".into()),
             ("by-link", "enable", text(&outside.join("current/lib"))),
+            ("away/runpath", "enable", text(&at.join("away"))),
             (
                 "both",
                 "enable",
@@ -63,6 +67,11 @@ const SCRIPTS: &[&str] = &[
     "LD_LIBRARY_PATH=/nothing ./runpath; LD_LIBRARY_PATH= ./runpath; LD_LIBRARY_PATH='/nothing;/no' ./rpath",
     "./runpath './rpath; echo ${LD_LIBRARY_PATH-unset}'; LD_LIBRARY_PATH=$PWD/../tree/lib ./runpath 'unset LD_LIBRARY_PATH; ./without; ./runpath'",
     "env -i ./runpath; exec ./both",
+    "for l in $PWD/current/lib current/second/ ../tree/away $PWD/../tree/away; do LD_LIBRARY_PATH=/nothing:$l ./without; done; away/runpath; echo $?",
+    "LD_PRELOAD=${LD_PRELOAD+$LD_PRELOAD:}$PWD/current/second/libversion.so ./runpath; LD_PRELOAD=${LD_PRELOAD+$LD_PRELOAD:}$PWD/../tree/away/libversion.so ./runpath",
+    // Neither the environment nor the memory of a parent grows with what is executed.
+    "export LD_LIBRARY_PATH=$PWD/../tree/lib; echo $(($(env env env env env | wc -l) - $(env env | wc -l)))",
+    "LD_LIBRARY_PATH=$PWD/../tree/lib python3 -c 'import subprocess\ndef size(): return int(open(\"/proc/self/statm\").read().split()[0])\ndef run(count): any(subprocess.call([\"./runpath\"], stdout=-3) for _ in range(count))\nrun(3); before = size(); run(150); print(size() - before < 150)'",
     "python3 -c 'import os, subprocess; subprocess.run([\"./runpath\"]); os.waitpid(os.posix_spawn(\"./rpath\", [\"rpath\"], {}), 0); os.execve(os.open(\"origin\", os.O_RDONLY), [\"x\"], {})'",
 ];
 
@@ -95,6 +104,9 @@ fn libraries_of_the_first_program() {
         ("../tree/bin/served", None),
         ("../tree/bin/own", None),
         ("./without", Some("../tree/lib")),
+        ("./without", Some("../tree/away")),
+        ("./without", Some("current/second")),
+        ("away/runpath", None),
     ] {
         let with = |call: Call| match path {
             Some("") => call.env("LD_LIBRARY_PATH", ""),

@@ -7,9 +7,10 @@
 //! ([`Libraries`]). The program finds its own text again, which it gets in a variable of ours.
 //! `LD_PRELOAD` gets the physical places of served objects, which read as before in the program.
 
-use crate::locate::{Where, is_bad, locate_bytes};
+use crate::locate::{From, Where, is_bad};
 use crate::next::Strings;
 use crate::program::Libraries;
+use crate::served::KernelPath;
 use crate::strings::{StringArray, Text, each};
 use crate::symbol::weak_address;
 use crate::world::{self, KEPT, World};
@@ -17,7 +18,6 @@ use crate::{arena, inherited_fds, library};
 use core::ffi::c_char;
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
-use velo_core::resolve::{Options, PathBuffer};
 
 const PRELOAD: &[u8] = b"LD_PRELOAD=";
 /// How the loader's variable begins.
@@ -90,6 +90,10 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
     let mut places = Text::new();
     let moved = objects_with_places(world, preload.unwrap_or(b""), &mut places)?;
     let told = inherited_fds::write(world, &mut storage.descriptors);
+    if told && descriptors.is_none() {
+        // SAFETY: passed on to the caller.
+        descriptors = unsafe { repeats(world, given) }.next();
+    }
     let complete = preloaded && has.iter().all(|has| *has);
     if complete && !moved && !told && descriptors.is_none() {
         return Ok(given);
@@ -140,6 +144,21 @@ pub unsafe fn keep_velo(given: Strings, storage: &mut Storage) -> Result<Strings
         replace(number, &storage.descriptors);
     }
     Ok(strings)
+}
+
+/// Where `given` says again what it has said: what only the start-up reads was there, in this
+/// program ([`crate::start`]), and has room there again, so that an environment does not grow
+/// with each program that executes another.
+///
+/// # Safety
+/// As [`keep_velo`].
+unsafe fn repeats(world: &World, given: Strings) -> impl Iterator<Item = usize> {
+    // SAFETY: passed on to the caller.
+    unsafe { each(given) }
+        .enumerate()
+        .filter(|(_, text)| *text == world.variables.root)
+        .skip(1)
+        .map(|(number, _)| number)
 }
 
 /// What `VELO_STATIC` says to a program that gets this environment.
@@ -265,10 +284,13 @@ pub unsafe fn for_loader(
     let Some(world) = world::get() else {
         return Ok(given);
     };
-    // SAFETY: passed on to the caller.
-    let found = unsafe { each(given) }
-        .enumerate()
-        .find_map(|(number, text)| Some((number, text.strip_prefix(LIBRARY_PATH)?)));
+    let find = |name: &[u8]| {
+        // SAFETY: passed on to the caller.
+        unsafe { each(given) }
+            .enumerate()
+            .find_map(|(number, text)| Some((number, text.strip_prefix(name)?)))
+    };
+    let found = find(LIBRARY_PATH);
     let value = found.map_or(b"".as_slice(), |(_, value)| value);
     if !with_places(world, value, libraries, &mut storage.library_path)? {
         return Ok(given);
@@ -279,14 +301,30 @@ pub unsafe fn for_loader(
     for part in [GIVEN_LIBRARY_PATH, equals, value] {
         text.push(part).ok_or(Errno::ENOMEM)?;
     }
-    let first = [text.as_ptr(), storage.library_path.as_ptr()];
-    let added = first.len() - usize::from(found.is_some());
+    // SAFETY: passed on to the caller.
+    let mut room = unsafe { repeats(world, given) };
+    // One that is there is of a program that did not put it back.
+    let mut slot_of =
+        |found: Option<(usize, &[u8])>| found.map(|(number, _)| number).or_else(|| room.next());
+    let texts = [
+        (slot_of(find(GIVEN_LIBRARY_PATH)), text.as_ptr()),
+        (slot_of(found), storage.library_path.as_ptr()),
+    ];
+    let mut first = [core::ptr::null(); 2];
+    let mut added = 0;
+    let without_slot = texts.iter().filter(|(slot, _)| slot.is_none());
+    for ((_, text), place) in without_slot.zip(&mut first) {
+        *place = *text;
+        added += 1;
+    }
     let first = first.get(..added).unwrap_or(&[]);
     // SAFETY: passed on to the caller.
     let strings = unsafe { storage.strings.join(first, given, 0)? };
-    if let Some((number, _)) = found {
-        // SAFETY: `join` has written `added` and then the given strings, in memory of ours.
-        unsafe { *strings.cast_mut().add(added + number) = storage.library_path.as_ptr() };
+    for (slot, text) in texts {
+        if let Some(number) = slot {
+            // SAFETY: `join` has written `added` and then the given strings, in memory of ours.
+            unsafe { *strings.cast_mut().add(added + number) = text };
+        }
     }
     Ok(strings)
 }
@@ -307,14 +345,16 @@ fn with_places(
     }
     let mut physical = [0; PATH_BYTES];
     let directories = || value.split(is_separator).filter(|_| !value.is_empty());
-    let served = directories()
-        .filter(|directory| place_of(world, directory, &mut physical).is_some())
-        .count();
+    // No more than is needed: a child of `vfork` leaves memory of its own to its parent.
+    let longer = directories()
+        .filter_map(|directory| Some(place_of(world, directory, &mut physical)?.len()))
+        .reduce(|sum, bytes| sum + bytes);
     let more = libraries.as_bytes();
-    if served == 0 && more.is_empty() {
+    if longer.is_none() && more.is_empty() {
         return Ok(false);
     }
-    out.reserve(LIBRARY_PATH.len() + value.len() + served * PATH_BYTES + 2 + more.len())?;
+    let longer = longer.unwrap_or(0) + 2 + more.len();
+    out.reserve(LIBRARY_PATH.len() + value.len() + longer)?;
     let mut write = || {
         out.push(LIBRARY_PATH)?;
         let mut separator: &[u8] = b"";
@@ -348,18 +388,23 @@ fn place_of<'o>(
     directory: &[u8],
     out: &'o mut [u8; nr::PATH_MAX as usize],
 ) -> Option<&'o [u8]> {
-    if directory.is_empty() || world.shown(directory).is_some() {
+    if directory.is_empty() || directory == world.library || world.shown(directory).is_some() {
         return None;
     }
-    let mut scratch = PathBuffer::new();
-    match locate_bytes(
-        world,
-        nr::AT_FDCWD,
-        directory,
-        Options::FOLLOW,
-        &mut scratch,
-    ) {
-        Where::Served(_, entry) => library::place_for_loader(world, entry, directory, out),
-        _ => None,
-    }
+    let path = KernelPath::new(directory).ok()?;
+    let bytes =
+        crate::locate::for_loader(From::Directory(nr::AT_FDCWD), &path, |place| match place {
+            Where::Served(_, entry) => {
+                let place = library::place_for_loader(world, entry, directory, out)?;
+                Some(place.len())
+            }
+            // By a symlink in a mount.
+            Where::KernelAt(path) => {
+                let path = path.to_bytes();
+                out.get_mut(..path.len())?.copy_from_slice(path);
+                Some(path.len())
+            }
+            _ => None,
+        });
+    out.get(..bytes?)
 }

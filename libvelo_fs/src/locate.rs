@@ -185,6 +185,28 @@ fn locate_as<'s>(
     user: &User,
     scratch: &'s mut PathBuffer,
 ) -> Where<'s> {
+    let is_plain = path.starts_with(b"/")
+        && options.restrict.is_nothing()
+        && !path.starts_with(b"/proc/")
+        && !path.starts_with(b"/dev/")
+        && world.split_physical(path).is_none();
+    if is_plain {
+        return locate_below(world, Base::Cwd(b"/"), path, options, user, scratch);
+    }
+    locate_by_start(world, from, path, options, user, scratch)
+}
+
+/// As [`locate_as`], for paths that do not simply start at the root. Apart, because it needs much
+/// stack: threads with the least of it, that ask for plain paths, are to do with that.
+#[inline(never)]
+fn locate_by_start<'s>(
+    world: &'static World,
+    from: From,
+    path: &'s [u8],
+    options: Options,
+    user: &User,
+    scratch: &'s mut PathBuffer,
+) -> Where<'s> {
     let (mut directory, mut linked) = (cwd::Buffer::new(), cwd::Buffer::new());
     // Physical paths come from the loader and from `/proc`. Restrictions forbid those of
     // `/proc`, and the kernel says so itself.
@@ -222,6 +244,18 @@ fn locate_as<'s>(
             None => return Where::Kernel,
         },
     };
+    locate_below(world, base, path, options, user, scratch)
+}
+
+/// What `path` is from where it starts.
+fn locate_below<'s>(
+    world: &'static World,
+    base: Base<'_>,
+    path: &'s [u8],
+    options: Options,
+    user: &User,
+    scratch: &'s mut PathBuffer,
+) -> Where<'s> {
     let again: *mut PathBuffer = scratch;
     let ask = |options, scratch| {
         resolve::resolve(
@@ -410,6 +444,21 @@ pub unsafe fn is_missing(dirfd: c_int, path: *const c_char) -> bool {
     // SAFETY: passed on to the caller.
     let found = sys::result(unsafe { sys::faccessat(dirfd, path, F_OK, 0) });
     matches!(found, Err(Errno::ENOENT | Errno::ENOTDIR))
+}
+
+/// Tells `use_place` what `path`, absolute or seen from the process's own directory, is for the
+/// loader, which opens past our hooks; by symlinks outside as well.
+pub fn for_loader<T>(from: From, path: &KernelPath, use_place: impl FnOnce(Where<'_>) -> T) -> T {
+    let mut scratch = PathBuffer::new();
+    // SAFETY: a C string of ours.
+    unsafe {
+        match locate_from(from, path.as_ptr(), Options::FOLLOW, &mut scratch) {
+            Where::Kernel if is_missing(nr::AT_FDCWD, path.as_ptr()) => {
+                look_closer(nr::AT_FDCWD, path.as_ptr(), Options::FOLLOW, use_place)
+            }
+            place => use_place(place),
+        }
+    }
 }
 
 /// Whether a relative path without symlinks could lead into a mount, wherever it starts.

@@ -7,13 +7,12 @@
 use super::file::Descriptor;
 use crate::fd_table;
 use crate::library::place_for_loader;
-use crate::locate::{From, Where, is_missing, locate_from, look_closer};
+use crate::locate::{From, Where, for_loader};
 use crate::served::{self, KernelPath};
 use crate::strings::Text;
 use crate::world::{Entry, World};
 use linux_raw_sys::general as nr;
 use velo_core::executable::{Elf, SearchPath};
-use velo_core::resolve::{Options, PathBuffer};
 
 const PATH_BYTES: usize = nr::PATH_MAX as usize;
 
@@ -78,17 +77,26 @@ impl Libraries {
     fn add(&mut self, origin: &mut Origin<'_>, text: &[u8], cwd: From) -> Option<()> {
         let (directory, by_origin) = origin.expand(text)?;
         let world = origin.world;
-        let entry = directory_at(world, cwd, &directory)?;
-        if by_origin
-            && origin
-                .program
-                .is_some_and(|program| program.mount == entry.mount)
-        {
-            // In the view tree it is where the loader looks for it.
-            return None;
-        }
+        // In the view tree it is where the loader looks for it.
+        let own = origin.program.filter(|_| by_origin);
         let mut out = [0; PATH_BYTES];
-        let place = place_for_loader(world, entry, directory.as_bytes(), &mut out)?;
+        let place = for_loader(cwd, &directory, |place| match place {
+            Where::Served(_, entry)
+                if own.is_none_or(|program| program.mount != entry.mount)
+                    && served::vnode(world, entry).is_ok_and(|vnode| vnode.is_dir()) =>
+            {
+                let place = place_for_loader(world, entry, directory.as_bytes(), &mut out)?;
+                Some(place.len())
+            }
+            // By a symlink in a mount.
+            Where::KernelAt(path) if own.is_none() => {
+                let path = path.to_bytes();
+                out.get_mut(..path.len())?.copy_from_slice(path);
+                Some(path.len())
+            }
+            _ => None,
+        });
+        let place = out.get(..place?)?;
         let before = self.places.length();
         let separator: &[u8] = if before == 0 { b"" } else { b":" };
         let pushed = self
@@ -143,23 +151,4 @@ impl Origin<'_> {
             None => return None,
         })
     }
-}
-
-/// The served directory at an absolute path.
-fn directory_at(world: &'static World, cwd: From, path: &KernelPath) -> Option<Entry> {
-    let mut scratch = PathBuffer::new();
-    let served = |place: Where<'_>| match place {
-        Where::Served(_, entry) => Some(entry),
-        _ => None,
-    };
-    // SAFETY: a C string of ours.
-    let entry = unsafe {
-        match locate_from(cwd, path.as_ptr(), Options::FOLLOW, &mut scratch) {
-            Where::Kernel if is_missing(nr::AT_FDCWD, path.as_ptr()) => {
-                look_closer(nr::AT_FDCWD, path.as_ptr(), Options::FOLLOW, served)
-            }
-            place => served(place),
-        }
-    };
-    entry.filter(|entry| served::vnode(world, *entry).is_ok_and(|vnode| vnode.is_dir()))
 }

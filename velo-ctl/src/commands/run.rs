@@ -198,8 +198,10 @@ impl Tree for Executables<'_> {
 
 impl Places for Executables<'_> {
     fn place(&self, directory: &[u8]) -> Option<PathBuf> {
-        let Ok(Place::Entry { mount, index }) = self.served.find(directory, true) else {
-            return None;
+        let (mount, index) = match self.served.find(directory, true).ok()? {
+            Place::Entry { mount, index } => (mount, index),
+            Place::Real(path) => return Some(path),
+            Place::Outside(_) => return None,
         };
         let metadata = self.served.manifest(mount).stat(index)?;
         let place = self.views.physical(self.served, mount, index);

@@ -22,7 +22,7 @@ const GIVEN: &str = "VELO_LD_LIBRARY_PATH";
 
 /// The served tree, as far as the loader is concerned.
 pub trait Places {
-    /// Physical place of a served directory.
+    /// Physical place of a served directory, and of one that a served symlink leads to.
     fn place(&self, directory: &[u8]) -> Option<PathBuf>;
     /// The directory that the program, by its physical path, believes to be in.
     fn origin(&self, program: &Path) -> Option<Vec<u8>>;
