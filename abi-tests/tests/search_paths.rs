@@ -69,6 +69,8 @@ const SCRIPTS: &[&str] = &[
     "env -i ./runpath; exec ./both",
     "for l in $PWD/current/lib current/second/ ../tree/away $PWD/../tree/away; do LD_LIBRARY_PATH=/nothing:$l ./without; done; away/runpath; echo $?",
     "LD_PRELOAD=${LD_PRELOAD+$LD_PRELOAD:}$PWD/current/second/libversion.so ./runpath; LD_PRELOAD=${LD_PRELOAD+$LD_PRELOAD:}$PWD/../tree/away/libversion.so ./runpath",
+    // Said twice, the last one counts.
+    "python3 -c 'import ctypes, os; d = os.getcwd().encode() + b\"/../tree/\"; a = ctypes.c_char_p * 5; ctypes.CDLL(None).execve(b\"./without\", a(b\"x\", b\"env | grep -c ^LD_LIB\"), a(b\"PATH=/bin:/usr/bin\", b\"LD_LIBRARY_PATH=\" + d + b\"lib\", b\"LD_LIBRARY_PATH=\" + d + b\"second\"))'",
     // Neither the environment nor the memory of a parent grows with what is executed.
     "export LD_LIBRARY_PATH=$PWD/../tree/lib; echo $(($(env env env env env | wc -l) - $(env env | wc -l)))",
     "LD_LIBRARY_PATH=$PWD/../tree/lib python3 -c 'import subprocess\ndef size(): return int(open(\"/proc/self/statm\").read().split()[0])\ndef run(count): any(subprocess.call([\"./runpath\"], stdout=-3) for _ in range(count))\nrun(3); before = size(); run(150); print(size() - before < 150)'",

@@ -230,6 +230,23 @@ fn start_up_is_short() {
     );
 }
 
+fn small_stacks(name: &str) -> Call {
+    Call::new(compile::with("cc", "small_stack", &["-pthread"])).arg(world().at.join(name))
+}
+
+#[test]
+fn threads_with_little_stack() {
+    for name in ["", "none"] {
+        let _ = world().same(&small_stacks(name));
+    }
+}
+
+/// docs/LIMITS.md: the least stack that a thread may have.
+#[test]
+fn limit_threads_with_the_least_stack() {
+    let _ = world().same(&small_stacks("").env("PROBE_LIMITS", "1"));
+}
+
 /// docs/LIMITS.md: a call that the interposer needs beside the program's own.
 #[test]
 fn limit_seccomp_filters() {

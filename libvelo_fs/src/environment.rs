@@ -288,7 +288,8 @@ pub unsafe fn for_loader(
         // SAFETY: passed on to the caller.
         unsafe { each(given) }
             .enumerate()
-            .find_map(|(number, text)| Some((number, text.strip_prefix(name)?)))
+            .filter_map(|(number, text)| Some((number, text.strip_prefix(name)?)))
+            .last() // glibc's loader takes that one
     };
     let found = find(LIBRARY_PATH);
     let value = found.map_or(b"".as_slice(), |(_, value)| value);

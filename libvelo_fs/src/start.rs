@@ -187,6 +187,7 @@ unsafe fn set_variables(
 ) {
     let spare = world.variables.root;
     let mut at = environment.cast_mut();
+    let mut last_library_path = None;
     // SAFETY: the loader passes the environment in writable memory.
     unsafe {
         while !at.is_null() && !(*at).is_null() {
@@ -198,14 +199,16 @@ unsafe fn set_variables(
             {
                 // Not taken out: who looks for the auxiliary vector counts on the length.
                 *at = spare.as_ptr().cast();
-            } else if let Some(given) = library_path
-                && text.starts_with(environment::LIBRARY_PATH)
-            {
-                *at = given.unwrap_or(spare).as_ptr().cast();
+            } else if text.starts_with(environment::LIBRARY_PATH) {
+                last_library_path = Some(at);
             } else if let Some(shown) = environment::preload_shown(world, text) {
                 *at = shown.as_ptr().cast();
             }
             at = at.add(1);
+        }
+        // As `environment::for_loader` has it.
+        if let Some((at, given)) = last_library_path.zip(library_path) {
+            *at = given.unwrap_or(spare).as_ptr().cast();
         }
     }
 }
