@@ -449,16 +449,24 @@ pub unsafe fn is_missing(dirfd: c_int, path: *const c_char) -> bool {
 /// Tells `use_place` what `path`, absolute or seen from the process's own directory, is for the
 /// loader, which opens past our hooks; by symlinks outside as well.
 pub fn for_loader<T>(from: From, path: &KernelPath, use_place: impl FnOnce(Where<'_>) -> T) -> T {
-    let mut scratch = PathBuffer::new();
     // SAFETY: a C string of ours.
     unsafe {
-        match locate_from(from, path.as_ptr(), Options::FOLLOW, &mut scratch) {
-            Where::Kernel if is_missing(nr::AT_FDCWD, path.as_ptr()) => {
-                look_closer(nr::AT_FDCWD, path.as_ptr(), Options::FOLLOW, use_place)
-            }
-            place => use_place(place),
+        // One after the other, because each needs much stack.
+        let is_kernels = at_first_sight(from, path, |place| matches!(place, Where::Kernel));
+        if is_kernels && is_missing(nr::AT_FDCWD, path.as_ptr()) {
+            look_closer(nr::AT_FDCWD, path.as_ptr(), Options::FOLLOW, use_place)
+        } else {
+            at_first_sight(from, path, use_place)
         }
     }
+}
+
+/// Tells `use_place` what a path is, outside symlinks left to the kernel.
+#[inline(never)]
+fn at_first_sight<T>(from: From, path: &KernelPath, use_place: impl FnOnce(Where<'_>) -> T) -> T {
+    let mut scratch = PathBuffer::new();
+    // SAFETY: a C string of ours.
+    use_place(unsafe { locate_from(from, path.as_ptr(), Options::FOLLOW, &mut scratch) })
 }
 
 /// Whether a relative path without symlinks could lead into a mount, wherever it starts.

@@ -127,21 +127,29 @@ pub unsafe fn find(request: &Request, storage: &mut Storage) -> Result<Program, 
     let Some(world) = crate::world::get() else {
         return Ok(Program::AsGiven);
     };
+    let mut way = Way::new(world, request, storage);
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let stage = first_stage(request, &mut way)?;
+        way.follow(stage)
+    }
+}
+
+/// Where the way begins. Apart, so that its stack is not held along the way.
+#[inline(never)]
+unsafe fn first_stage(request: &Request, way: &mut Way<'_>) -> Result<Stage, Errno> {
     let mut scratch = PathBuffer::new();
     // SAFETY: passed on to the caller.
     unsafe {
-        let place = locate_from(request.from, request.path, Options::FOLLOW, &mut scratch);
-        let mut way = Way::new(world, request, storage);
-        let stage = match place {
+        match locate_from(request.from, request.path, Options::FOLLOW, &mut scratch) {
             Where::KernelAt(path) => {
                 let path = way.storage.given.insert(KernelPath::new(path.to_bytes())?);
                 way.ours = true;
                 way.mount = mount_of(request);
-                Stage::Outside(Some(nr::AT_FDCWD), path.as_ptr())
+                Ok(Stage::Outside(Some(nr::AT_FDCWD), path.as_ptr()))
             }
-            place => stage_of(place, request.from, request.path)?,
-        };
-        way.follow(stage)
+            place => stage_of(place, request.from, request.path),
+        }
     }
 }
 

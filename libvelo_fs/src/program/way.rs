@@ -128,22 +128,31 @@ impl<'r> Way<'r> {
             };
             let interpreter = slot.insert(line).interpreter().as_ptr();
             self.depth += 1;
-            let mut scratch = PathBuffer::new();
             // SAFETY: a C string that stays in the storage.
-            let place = unsafe {
-                locate_from(self.request.cwd, interpreter, Options::FOLLOW, &mut scratch)
-            };
-            stage = match place {
-                Where::KernelAt(path) => {
-                    self.ours = true;
-                    let path = self.storage.given.insert(KernelPath::new(path.to_bytes())?);
-                    Stage::Outside(Some(nr::AT_FDCWD), path.as_ptr())
-                }
-                place => {
-                    self.ours |= matches!(place, Where::Absent { .. } | Where::Failed(_));
-                    stage_of(place, self.request.cwd, interpreter)?
-                }
-            };
+            stage = unsafe { self.interpreter_stage(interpreter)? };
+        }
+    }
+
+    /// Where an interpreter is. Apart, so that its stack is not held along the way.
+    ///
+    /// # Safety
+    /// A C string that stays.
+    #[inline(never)]
+    unsafe fn interpreter_stage(&mut self, interpreter: *const c_char) -> Result<Stage, Errno> {
+        let mut scratch = PathBuffer::new();
+        // SAFETY: passed on to the caller.
+        let place =
+            unsafe { locate_from(self.request.cwd, interpreter, Options::FOLLOW, &mut scratch) };
+        match place {
+            Where::KernelAt(path) => {
+                self.ours = true;
+                let path = self.storage.given.insert(KernelPath::new(path.to_bytes())?);
+                Ok(Stage::Outside(Some(nr::AT_FDCWD), path.as_ptr()))
+            }
+            place => {
+                self.ours |= matches!(place, Where::Absent { .. } | Where::Failed(_));
+                stage_of(place, self.request.cwd, interpreter)
+            }
         }
     }
 
@@ -359,6 +368,7 @@ impl<'r> Way<'r> {
     ///
     /// # Safety
     /// As [`super::find`].
+    #[inline(never)]
     unsafe fn for_loader(
         &self,
         directory: c_int,
@@ -384,6 +394,7 @@ impl<'r> Way<'r> {
     ///
     /// # Safety
     /// As [`super::find`].
+    #[inline(never)]
     unsafe fn served_loader(
         &mut self,
         elf: &Elf,
