@@ -112,6 +112,8 @@ static void op_getdents(struct script *s) {
     list = empty_list();
     lseek(fd, 0, SEEK_SET);
     int raw = pick(s, 2), bad = pick(s, 60) == 0;
+    if (bad && size < 280)
+        size = 280; /* which name comes first, and whether it fits, depends on the order too */
     for (;;) {
         char *out = bad ? BAD_POINTER : s->buffer;
         errno = 0;

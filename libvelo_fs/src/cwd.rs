@@ -41,7 +41,8 @@ impl Buffer {
         Self(MaybeUninit::uninit())
     }
 
-    fn cleared(&mut self) -> &mut [u8; PATH_BYTES] {
+    /// Cleared memory.
+    pub fn bytes(&mut self) -> &mut [u8; PATH_BYTES] {
         self.0.write([0; PATH_BYTES])
     }
 }
@@ -84,7 +85,7 @@ pub fn get<'b>(world: &'static World, buffer: &'b mut Buffer) -> Option<Cwd<'b>>
 fn get_slowly<'b>(world: &'static World, buffer: &'b mut Buffer) -> Option<Cwd<'b>> {
     if SEPARATE.load(Relaxed) || vfork::in_child() {
         // The directory is its own and the memory is not.
-        return ask(world, buffer.cleared());
+        return ask(world, buffer.bytes());
     }
     let number = STATE.load(Acquire) >> 32 & 1 ^ 1;
     // SAFETY: see `Buffers`.

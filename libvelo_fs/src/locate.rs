@@ -226,6 +226,10 @@ fn locate_by_start<'s>(
         },
     };
     let led = led.map(|(led, rest)| (led, trim_slashes(rest)));
+    let options = Options {
+        links: led.as_ref().map_or(0, |_| magic_link::links(path)),
+        ..options
+    };
     let slash = path.last() == Some(&b'/');
     let in_root = options.restrict.has(Restrict::IN_ROOT);
     let (base, path) = match led {
@@ -342,7 +346,17 @@ fn base_of<'b>(
             .path()
             .get(..bytes as usize)
             .map(|directory| Base::Dir(if bytes == 0 { b"/" } else { directory })),
-        Known::Foreign | Known::InProc | Known::Unknown => None,
+        Known::Foreign | Known::Unknown => match from {
+            From::Directory(dirfd) if names_mount(world, path) && !credentials::under_filter() => {
+                let directory = fd_table::physical_path(dirfd, buffer.bytes())?;
+                world
+                    .split_physical(directory)
+                    .is_none()
+                    .then_some(Base::Dir(directory))
+            }
+            _ => None,
+        },
+        Known::InProc => None,
     }
 }
 

@@ -50,6 +50,7 @@ pub fn follow<'p, 'b>(
     let link = parse(path)?;
     let led = match link.name {
         Name::Descriptor(number) if link.own => match fd_table::get(number) {
+            Known::Ancestor { bytes: 0, .. } => Led::Directory(b"/"),
             Known::Ancestor { mount, bytes } => {
                 Led::Directory(world.mount(mount)?.path().get(..bytes as usize)?)
             }
@@ -66,6 +67,17 @@ pub fn follow<'p, 'b>(
         _ => Led::Entry(ask(world, link.path, false)?),
     };
     Some((led, link.rest))
+}
+
+/// How many symlinks the kernel follows as far as [`follow`] goes.
+pub fn links(path: &[u8]) -> u8 {
+    if path.starts_with(b"/dev/") {
+        3 // `/dev/fd` or the like, `/proc/self` and the magic link
+    } else if path.starts_with(b"/proc/self/") || path.starts_with(b"/proc/thread-self/") {
+        2
+    } else {
+        1
+    }
 }
 
 /// The descriptor of this process that an absolute path is a link to.

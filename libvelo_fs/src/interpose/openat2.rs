@@ -150,7 +150,9 @@ unsafe fn restricted(
             count(Family::Open, Outcome::PassedOutside);
             let before = errno::last();
             let opened = pass(dirfd, path);
-            let failed = (opened == -1).then_some(before);
+            // With a root of its own, a path does not lead where it says.
+            let is_rooted = options.restrict.has(Restrict::IN_ROOT);
+            let failed = (opened == -1 && !is_rooted).then_some(before);
             let error = errno::last();
             let again = |place: Where<'_>| match place {
                 Where::Served(world, entry) => {
@@ -165,7 +167,7 @@ unsafe fn restricted(
             if let Some(answer) = again {
                 return answer;
             }
-            if !options.restrict.has(Restrict::IN_ROOT) {
+            if !is_rooted {
                 // SAFETY: the kernel has accepted the string.
                 unsafe { note_passed(dirfd, path, opened) };
             }

@@ -396,7 +396,7 @@ impl<'r> Question<'r, '_> {
         if self.options.creates {
             return None;
         }
-        for _ in 0..LINKS_MAX {
+        for _ in usize::from(self.options.links)..LINKS_MAX {
             let served = self.view.mount(mount)?;
             let is_last = end as usize == line.len();
             let link_path = line.as_bytes().get(..end as usize)?;

@@ -93,6 +93,8 @@ pub struct Options {
     pub creates: bool,
     /// What the way must not do.
     pub restrict: Restrict,
+    /// Symlinks that led to the base; they count.
+    pub links: u8,
 }
 
 impl Options {
@@ -104,6 +106,7 @@ impl Options {
         exact: false,
         creates: false,
         restrict: Restrict::NOTHING,
+        links: 0,
     };
     /// As lstat(2), readlink(2), `O_NOFOLLOW`: the final symlink is the answer.
     pub const NO_FOLLOW: Self = Self {

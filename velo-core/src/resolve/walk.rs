@@ -82,7 +82,7 @@ impl<'r, 'c> Walk<'r, 'c> {
             link_texts,
             tracks: question.view.nested() || !question.options.restrict.is_nothing(),
             scope: None,
-            links: 0,
+            links: question.options.links.into(),
             links_outside: false,
             refused_outside: None,
             must_be_dir: false,

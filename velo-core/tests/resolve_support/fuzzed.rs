@@ -99,6 +99,7 @@ impl Run<'_> {
             exact: self.flags & 8 != 0,
             creates: self.flags & 16 != 0,
             restrict: Restrict(self.flags >> 5 & 1 | self.flags >> 4 & 12 | self.seed & 16),
+            links: 0,
         }
     }
 
