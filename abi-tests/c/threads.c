@@ -1,5 +1,5 @@
 /* Threads, forks, signals and directories of their own, all at once; says what went wrong.
- * Usage: threads P seconds [wander] */
+ * Usage: threads P seconds [wander|crowd]; a crowd is 64 threads that fork. */
 #include "probe.h"
 #include <pthread.h>
 #include <sched.h>
@@ -135,16 +135,18 @@ int main(int argc, char **argv) {
     begin(argc, argv);
     prepare();
     int before = open_descriptors();
-    pthread_t threads[14];
+    const char *mode = argc > 3 ? argv[3] : "";
+    int wanders = strcmp(mode, "wander") == 0, forkers = strcmp(mode, "crowd") == 0 ? 64 : 2;
+    pthread_t threads[8 + 64 + 4];
     int count = 0;
     struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &(struct itimerval){{0, 700}, {0, 700}}, NULL);
     for (int number = 0; number < 8; number++)
         pthread_create(&threads[count++], NULL, worker, NULL);
-    for (int number = 0; number < 2; number++)
+    for (int number = 0; number < forkers; number++)
         pthread_create(&threads[count++], NULL, forker, NULL);
-    for (long number = 0; argc > 3 && number < 4; number++)
+    for (long number = 0; wanders && number < 4; number++)
         pthread_create(&threads[count++], NULL, wanderer, (void *)number);
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
