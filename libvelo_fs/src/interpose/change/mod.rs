@@ -6,12 +6,14 @@ mod flags;
 mod links;
 mod names;
 mod parent;
+mod rename;
 mod temporary;
 
 pub(super) use attributes::*;
 pub(super) use flags::*;
 pub(super) use links::*;
 pub(super) use names::*;
+pub(super) use rename::*;
 
 use super::look_again;
 use crate::locate::{User, Where, bytes, locate};
