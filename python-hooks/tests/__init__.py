@@ -1,0 +1,1 @@
+"""Tests of velo-hooks: `python -m unittest discover python-hooks/tests`; scripts/test runs them."""
