@@ -20,6 +20,9 @@ impl<'r> Walk<'r, '_> {
             self.at.pop_name();
             return Ok(None);
         }
+        if part.name == b"." && !part.last {
+            return Ok(None);
+        }
         if self.undecided {
             let texts = core::iter::once(part.name).chain(self.pending.texts());
             let leads = leads_into_mount(self.view, self.at.as_bytes(), texts);
@@ -29,13 +32,12 @@ impl<'r> Walk<'r, '_> {
             self.undecided = false;
         }
         match part.name {
-            // Left to the kernel at the end, because it asks for a directory.
-            b"." if !part.last => Ok(None),
             b".." if self.certain || self.is_searchable_directory() => {
                 self.at.pop_name();
                 self.certain = true;
                 Ok(None)
             }
+            // Left to the kernel at the end, because it asks for a directory.
             b"." | b".." => Ok(Some(End::Outside(Some(part)))),
             _ => self.step_outside_name(part),
         }
