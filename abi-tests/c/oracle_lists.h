@@ -202,8 +202,7 @@ static void op_seekdir(struct script *s) {
     closedir(dir);
 }
 
-/* Whether what is listed below a path is the tree's, which nobody else changes and which has an end. Chains of symlinks
- * are not: docs/LIMITS.md, glob counts from the path, where glibc counts from the directory that it lists. */
+/* Whether what is listed below a path is the tree's, which nobody else changes and which has an end. */
 static int is_listed(struct script *s, const char *path) {
     char link[64], target[PATH_MAX];
     int fd = open(path, O_PATH | O_CLOEXEC);
@@ -214,7 +213,7 @@ static int is_listed(struct script *s, const char *path) {
     close(fd);
     ssize_t own = strlen(P);
     target[length < 0 ? 0 : length] = 0;
-    return length >= own && memcmp(target, P, own) == 0 && (length == own || target[own] == '/') && !strstr(target, "/knot");
+    return length >= own && memcmp(target, P, own) == 0 && (length == own || target[own] == '/');
 }
 
 /* The same of the directories of what was found. */

@@ -23,6 +23,9 @@ pub trait Files {
     fn find(&mut self, path: *const c_char) -> Result<(), Errno>;
     /// getcwd(3), without the NUL.
     fn working_directory(&mut self, path: &mut [u8]) -> Result<usize, Errno>;
+    /// The canonical path of `path` by the resolver, which keeps no text that is still to be
+    /// walked; without the NUL.
+    fn walk(&mut self, path: &[u8], out: &mut [u8]) -> Result<usize, Errno>;
 }
 
 /// The canonical path of `path`, of as much of it as was found on an error.
@@ -172,7 +175,11 @@ fn in_glibc(path: &[u8], files: &mut impl Files, out: &mut Text) -> Result<(), E
             Ok(bytes) => {
                 links += 1;
                 let link = link.get(..bytes).unwrap_or(b"");
-                pending.prepend(link)?;
+                if pending.prepend(link).is_err() {
+                    // To glibc, whose memory grows, 40 texts of 4,095 bytes are not too long.
+                    out.length = files.walk(path, &mut out.bytes)?;
+                    return Ok(());
+                }
                 out.truncate(if link.starts_with(b"/") { 1 } else { before });
             }
             Err(_) if wants_directory(pending.text()) => {

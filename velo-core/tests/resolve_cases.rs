@@ -651,6 +651,19 @@ fn creation_refuses_a_slash_wherever_it_is_spelled() {
             ("/srv/v1/new/", "outside"),
         ];
         asker.expect(creates, &rows);
+        // The name of a mount is not stepped on, so nothing is crossed.
+        let within = Options {
+            restrict: Restrict::NO_XDEV,
+            ..creates
+        };
+        let rows = [
+            ("/srv/v1/nm/", "errno 21"),
+            ("//srv/v1/nm//", "errno 21"),
+            ("/srv/v1/nm", "errno 18"),
+            ("/srv/v1/nm/new/", "errno 18"),
+            ("/srv/v1/nm/.", "errno 18"),
+        ];
+        asker.expect(within, &rows);
     });
 }
 

@@ -8,7 +8,6 @@ use crate::fd_table;
 use crate::locate::{From, Where, bytes, locate};
 use crate::next::Strings;
 use crate::program::{self, Program, Request, find, find_to_check, has_slash};
-use crate::served::KernelPath;
 use crate::stats::{Family, Outcome, count};
 use crate::strings::StringArray;
 use crate::{errno, next, served, sys, world};
@@ -128,20 +127,24 @@ pub unsafe extern "C" fn execv(path: *const c_char, argv: Strings) -> c_int {
     unsafe { execve(path, argv, environment::current()) }
 }
 
+/// Room for the longest path behind `/dev/fd/` and a descriptor: the kernel sets no other limit to what
+/// an interpreter is told.
+const NAME_BYTES: usize = nr::PATH_MAX as usize + 32;
+
 /// `/dev/fd/N`, or a path below it: what an interpreter is told of a script that was
 /// executed by descriptor (execveat(2)).
-unsafe fn name_below(descriptor: c_int, path: &[u8]) -> Result<KernelPath, Errno> {
+fn name_below(descriptor: c_int, path: &[u8]) -> Result<[u8; NAME_BYTES], Errno> {
     let mut text = [0; 20];
     let digits = crate::message::decimal(descriptor.unsigned_abs().into(), &mut text);
     let slash: &[u8] = if path.is_empty() { b"" } else { b"/" };
-    let mut name = [0; nr::PATH_MAX as usize];
+    let mut name = [0; NAME_BYTES];
     let mut end = 0;
-    for part in [b"/dev/fd/", digits, slash, path] {
+    for part in [b"/dev/fd/", digits, slash, path, b"\0"] {
         let slot = name.get_mut(end..end + part.len());
         slot.ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(part);
         end += part.len();
     }
-    KernelPath::new(name.get(..end).unwrap_or(b""))
+    Ok(name)
 }
 
 /// Executes an open file.
@@ -168,7 +171,12 @@ unsafe fn exec_descriptor(
         };
         let request = Request {
             unreadable: sys::is_close_on_exec(descriptor),
-            ..Request::new(From::Directory(nr::AT_FDCWD), name.as_ptr(), argv, envp)
+            ..Request::new(
+                From::Directory(nr::AT_FDCWD),
+                name.as_ptr().cast(),
+                argv,
+                envp,
+            )
         };
         let found = match fd_table::served(descriptor) {
             Some(entry) if flags == 0 => program::of_entry(world, entry, &request, &mut storage),
@@ -235,7 +243,7 @@ pub unsafe extern "C" fn execveat(
         };
         let request = match &name {
             Some(name) => Request {
-                name: name.as_ptr(),
+                name: name.as_ptr().cast(),
                 unreadable: sys::is_close_on_exec(dirfd),
                 ..request
             },

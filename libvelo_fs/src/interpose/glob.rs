@@ -6,7 +6,7 @@ mod musl;
 
 use super::{directory, walk};
 use crate::listing::Record;
-use crate::locate::is_bad;
+use crate::locate::{bytes, is_bad};
 use crate::symbol::is_glibc;
 use crate::sys::Stat;
 use crate::{errno, next, world};
@@ -54,6 +54,7 @@ impl Glob {
 }
 
 const GLOB_ALTDIRFUNC: c_int = 1 << 9;
+const GLOB_ONLYDIR: c_int = 1 << 13;
 /// What glob(3) answers when it runs out of memory; it cannot say that it is missing.
 const GLOB_NOSPACE: c_int = 1;
 
@@ -70,6 +71,46 @@ unsafe extern "C" fn closedir(dir: *mut c_void) {
 unsafe extern "C" fn readdir(dir: *mut c_void) -> *mut Record {
     // SAFETY: a listing of `opendir`.
     unsafe { directory::readdir(dir) }
+}
+
+/// As [`readdir`], with the kind of what a symlink leads to. glibc by itself asks for that from
+/// the directory that it lists; of functions that it is given, by the whole path, which has more
+/// symlinks on it.
+unsafe extern "C" fn readdir_followed(dir: *mut c_void) -> *mut Record {
+    // SAFETY: a listing of `opendir`; the record stays until the next one is read.
+    unsafe {
+        let record = directory::readdir(dir);
+        let Some(Record { d_type, d_name, .. }) = record.as_mut() else {
+            return record;
+        };
+        if !matches!(*d_type, DT_UNKNOWN | DT_LNK) {
+            return record;
+        }
+        let before = errno::last();
+        let mut status = core::mem::zeroed::<Stat>();
+        let (from, name) = (directory::dirfd(dir), d_name.as_ptr().cast());
+        if walk::status(from, name, &mut status, true, true).is_ok() {
+            *d_type = match status.st_mode & nr::S_IFMT {
+                nr::S_IFDIR => DT_DIR,
+                _ => DT_REG,
+            };
+        }
+        errno::restore(before);
+        record
+    }
+}
+
+const DT_UNKNOWN: u8 = 0;
+const DT_DIR: u8 = 4;
+const DT_REG: u8 = 8;
+const DT_LNK: u8 = 10;
+
+/// Whether glibc lists only directories on the way, and so wants to know what symlinks lead to.
+fn asks_for_directories(pattern: &[u8], flags: c_int) -> bool {
+    let is_magic = |byte: &u8| b"*?[{".contains(byte);
+    let magic = pattern.iter().position(is_magic);
+    let slash = pattern.iter().rposition(|byte| *byte == b'/');
+    flags & GLOB_ONLYDIR != 0 || magic.zip(slash).is_some_and(|(magic, slash)| magic < slash)
 }
 
 unsafe extern "C" fn stat(path: *const c_char, out: *mut Stat) -> c_int {
@@ -106,9 +147,13 @@ pub unsafe extern "C" fn glob(
         }
         let on_error = on_error.map_or(core::ptr::null(), |on_error| on_error as *const _);
         let functions = (*found).functions;
+        let list = match asks_for_directories(bytes(pattern).unwrap_or(b""), flags) {
+            true => readdir_followed,
+            false => readdir,
+        };
         (*found).functions = Functions {
             closedir: closedir as *const c_void,
-            readdir: readdir as *const c_void,
+            readdir: list as *const c_void,
             opendir: opendir as *const c_void,
             lstat: lstat as *const c_void,
             stat: stat as *const c_void,

@@ -4,7 +4,7 @@
 use super::{access, cwd, look_again, reading};
 use crate::fd_table;
 use crate::heap::malloc;
-use crate::locate::{Quick, Where, is_bad, locate, quick};
+use crate::locate::{Quick, Where, is_bad, locate, locate_bytes, quick};
 use crate::served::vnode;
 use crate::started::{entry_of_program, program_of_loader};
 use crate::stats::{Family, Outcome, count};
@@ -294,6 +294,24 @@ impl canonical::Files for Shown {
         }
         let end = path.iter().position(|byte| *byte == 0);
         end.ok_or(Errno::ENAMETOOLONG)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn walk(&mut self, path: &[u8], out: &mut [u8]) -> Result<usize, Errno> {
+        let world = world::get().ok_or(Errno::ENAMETOOLONG)?;
+        let mut scratch = PathBuffer::new();
+        match locate_bytes(world, nr::AT_FDCWD, path, Options::FOLLOW, &mut scratch) {
+            Where::Served(world, entry) => {
+                let length = world.virtual_path(entry, out);
+                length
+                    .filter(|length| *length < PATH_BYTES)
+                    .ok_or(Errno::ENAMETOOLONG)
+            }
+            Where::Absent { .. } => Err(Errno::ENOENT),
+            Where::Kernel | Where::KernelAt(_) => Err(Errno::ENAMETOOLONG),
+            Where::Failed(error) => Err(error),
+        }
     }
 }
 

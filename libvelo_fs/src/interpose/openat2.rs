@@ -3,6 +3,7 @@
 use super::open::{absent, open_at, open_entry, options_of};
 use super::{finish, look_again, note_passed};
 use crate::locate::{self, Where, is_bad, locate};
+use crate::served::KernelPath;
 use crate::stats::{Family, Outcome, count};
 use crate::{errno, sys, world};
 use core::ffi::{c_char, c_int};
@@ -132,6 +133,50 @@ pub(super) unsafe fn openat2(
     unsafe { restricted(dirfd, path, flags, options, raw) }
 }
 
+/// The error of a way that ended with `error`, or the one for a mount of the kernel's that stands before
+/// that: what is above a mount of ours is the kernel's, and only the kernel knows its mounts.
+unsafe fn error_on_the_way(
+    dirfd: c_int,
+    path: *const c_char,
+    options: Options,
+    error: Errno,
+) -> Errno {
+    // Any other error is found in a mount, which nobody comes to without EXDEV.
+    let may_come_later = matches!(error, Errno::EISDIR | Errno::ELOOP);
+    if !options.restrict.has(Restrict::NO_XDEV) || !may_come_later {
+        return error;
+    }
+    // SAFETY: the caller's C string.
+    let text = unsafe { locate::bytes(path) }.unwrap_or(b"");
+    let is_created = options.creates && text.ends_with(b"/");
+    let way = if is_created {
+        // What is created is not stepped on.
+        let name_end = text.iter().rposition(|byte| *byte != b'/').unwrap_or(0);
+        let name = text.get(..name_end).unwrap_or(b"");
+        let directory_end = name.iter().rposition(|byte| *byte == b'/');
+        name.get(..directory_end.map_or(0, |slash| slash + 1))
+    } else {
+        Some(text)
+    };
+    let Ok(way) = KernelPath::new(way.unwrap_or(b"")) else {
+        return error;
+    };
+    let how = nr::open_how {
+        flags: u64::from(nr::O_PATH | nr::O_CLOEXEC),
+        mode: 0,
+        resolve: u64::from(options.restrict.0),
+    };
+    // SAFETY: a C string of ours.
+    match sys::result(unsafe { sys::openat2(dirfd, way.as_ptr(), &how) }) {
+        Err(Errno::EXDEV) => Errno::EXDEV,
+        Err(_) => error,
+        Ok(opened) => {
+            sys::close(opened as c_int);
+            error
+        }
+    }
+}
+
 /// Opens with restrictions; `pass` is the kernel's own way.
 unsafe fn restricted(
     dirfd: c_int,
@@ -145,7 +190,11 @@ unsafe fn restricted(
     match unsafe { locate(dirfd, path, options, &mut scratch) } {
         Where::Served(world, entry) => finish(Family::Open, open_entry(world, entry, flags)),
         Where::Absent { .. } => finish(Family::Open, Err(absent(options))),
-        Where::Failed(error) => finish(Family::Open, Err(error)),
+        Where::Failed(error) => {
+            // SAFETY: the caller's C string.
+            let error = unsafe { error_on_the_way(dirfd, path, options, error) };
+            finish(Family::Open, Err(error))
+        }
         Where::Kernel => {
             count(Family::Open, Outcome::PassedOutside);
             let before = errno::last();

@@ -167,14 +167,14 @@ impl<'r, 'c> Walk<'r, 'c> {
     /// Goes back to `/`, and at once to the mount that an absolute `text` names.
     fn start_absolute(&mut self, text: &'r [u8]) -> Result<(), Errno> {
         if let Some((mount, rest)) = self.view.mount_of_prefix(text) {
-            self.enter(mount)?;
-            self.pending.push(rest)?;
             let named = text.len() - rest.len();
-            if self.options.creates && named > 1 && text.ends_with(b"/") && self.pending.is_empty()
-            {
+            let names_mount = rest.iter().all(|byte| *byte == b'/') && self.pending.is_empty();
+            if self.options.creates && named > 1 && text.ends_with(b"/") && names_mount {
+                // The last component is not stepped on.
                 return Err(Errno::EISDIR);
             }
-            return Ok(());
+            self.enter(mount)?;
+            return self.pending.push(rest);
         }
         self.at.truncate(0);
         self.here = Here::Outside;
