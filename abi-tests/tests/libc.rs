@@ -65,6 +65,11 @@ fn errors() {
 }
 
 #[test]
+fn at_calls() {
+    family("at_calls");
+}
+
+#[test]
 fn changes() {
     if !abi_tests::namespace::or_skip() {
         return;

@@ -216,14 +216,17 @@ pub unsafe extern "C" fn execveat(
 ) -> c_int {
     let has = |bit: u32| flags as u32 & bit != 0;
     let check = (flags as u32 & AT_EXECVE_CHECK) as c_int;
-    if has(!(nr::AT_EMPTY_PATH | nr::AT_SYMLINK_NOFOLLOW | AT_EXECVE_CHECK)) {
-        return errno::fail(Errno::EINVAL);
-    }
     // SAFETY: see the module above.
     unsafe {
         let pass = |envp: Strings| raw(dirfd, path, argv, envp, flags);
         let text = bytes(path);
-        if has(nr::AT_EMPTY_PATH) && text.is_some_and(<[u8]>::is_empty) && dirfd != nr::AT_FDCWD {
+        let is_itself = has(nr::AT_EMPTY_PATH) && text.is_some_and(<[u8]>::is_empty);
+        let is_wrong = has(!(nr::AT_EMPTY_PATH | nr::AT_SYMLINK_NOFOLLOW | AT_EXECVE_CHECK));
+        if is_wrong || (is_itself && dirfd == nr::AT_FDCWD) {
+            // Refused, after a look at the path's text; a directory is no program.
+            return pass(envp);
+        }
+        if is_itself {
             return exec_descriptor(dirfd, argv, envp, check, pass);
         }
         if has(nr::AT_SYMLINK_NOFOLLOW) && is_served_symlink(dirfd, path) {

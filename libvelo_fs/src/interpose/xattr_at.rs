@@ -1,7 +1,7 @@
 //! getxattrat(2), setxattrat(2) and their kin, file_getattr(2), file_setattr(2), fchmodat2(2): calls by directory
 //! descriptor that no C library has names for yet. They come through `syscall()`.
 
-use super::change::{Change, changing, changing_itself};
+use super::change::{Change, changing, changing_descriptor, changing_itself};
 use super::stat::means_descriptor;
 use super::xattr::{get_of, is_wrong_name, is_wrong_value, list_of};
 use super::{asking, options_of, reading, standing_in};
@@ -39,6 +39,24 @@ fn refused(flags: c_int) -> bool {
     flags as u32 & !FLAGS != 0
 }
 
+/// Whether a descriptor is one that these calls take for none.
+fn is_path_only(descriptor: c_int) -> bool {
+    sys::status_flags(descriptor).is_ok_and(|flags| flags & nr::O_PATH != 0)
+}
+
+/// Whether the kernel takes `AT_FDCWD` for a bad descriptor if there is no path, as some do where
+/// attributes are listed or removed, and nowhere else.
+fn here_is_no_descriptor() -> bool {
+    let before = errno::last();
+    let flags = nr::AT_EMPTY_PATH as usize;
+    let arguments = [0, 0, flags, 0, 0, 0];
+    let here = c"".as_ptr();
+    let answer = raw(nr::__NR_listxattrat, arguments, nr::AT_FDCWD, here);
+    let is_bad = answer == -1 && errno::last() == Errno::EBADF;
+    errno::restore(before);
+    is_bad
+}
+
 /// Reads something about a path or, with `AT_EMPTY_PATH`, a descriptor.
 unsafe fn reading_at(
     number: u32,
@@ -54,9 +72,17 @@ unsafe fn reading_at(
     }
     // SAFETY: the caller's C string.
     unsafe {
-        if dirfd != nr::AT_FDCWD && means_descriptor(path, flags) {
+        if dirfd == nr::AT_FDCWD && means_descriptor(path, flags) {
+            if number == nr::__NR_listxattrat && here_is_no_descriptor() {
+                return errno::fail(Errno::EBADF);
+            }
+            let (family, here) = (Family::Stat, c"".as_ptr());
+            return reading(family, dirfd, here, options_of(flags), serve, pass);
+        }
+        if means_descriptor(path, flags) {
             let served = world::get().zip(fd_table::served(dirfd));
             return match served {
+                Some(_) if is_path_only(dirfd) => errno::fail(Errno::EBADF),
                 Some((world, entry)) => super::finish(Family::Stat, serve(world, entry)),
                 None => pass(dirfd, path),
             };
@@ -81,7 +107,16 @@ unsafe fn changing_at(number: u32, arguments: Arguments, flags: c_int) -> c_int 
     // SAFETY: the caller's C string.
     unsafe {
         if means_descriptor(path, flags) {
-            return changing_itself(dirfd, || pass(dirfd, path));
+            let pass = || pass(dirfd, path);
+            // fchmodat2 takes it for a place, the others for an open file.
+            return match number {
+                nr::__NR_fchmodat2 => changing_itself(dirfd, pass),
+                nr::__NR_removexattrat if dirfd == nr::AT_FDCWD && here_is_no_descriptor() => {
+                    errno::fail(Errno::EBADF)
+                }
+                _ if dirfd == nr::AT_FDCWD => changing_itself(dirfd, pass),
+                _ => changing_descriptor(dirfd, pass),
+            };
         }
         changing(change, dirfd, path, pass)
     }
@@ -155,6 +190,10 @@ pub(super) unsafe fn removexattrat(arguments: Arguments) -> c_int {
 
 /// fchmodat2(2): path, mode, flags.
 pub(super) unsafe fn fchmodat2(arguments: Arguments) -> c_int {
+    if arguments[1] == 0 {
+        // No path is not an empty one.
+        return as_it_came(nr::__NR_fchmodat2, arguments);
+    }
     // SAFETY: see the module above.
     unsafe { changing_at(nr::__NR_fchmodat2, arguments, arguments[3] as c_int) }
 }
@@ -171,7 +210,9 @@ pub(super) unsafe fn file_getattr(arguments: Arguments) -> c_int {
     let real = |dirfd, path| raw(nr::__NR_file_getattr, arguments, dirfd, path);
     let serve = |world, entry| standing_in(world, entry, |path| real(nr::AT_FDCWD, path));
     let (dirfd, path) = (dirfd as c_int, path as *const c_char);
-    if refused(flags as c_int) {
+    // SAFETY: the caller's C string.
+    let of_descriptor = dirfd != nr::AT_FDCWD && unsafe { means_descriptor(path, flags as c_int) };
+    if refused(flags as c_int) || of_descriptor {
         return real(dirfd, path);
     }
     // SAFETY: see the module above.

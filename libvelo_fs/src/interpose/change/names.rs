@@ -113,22 +113,35 @@ pub unsafe extern "C" fn mkdirat(dirfd: c_int, path: *const c_char, mode: c_uint
     }
 }
 
+/// A new file of the kind in `mode`, which the kernel looks at before the path.
+unsafe fn making(
+    mode: c_uint,
+    dirfd: c_int,
+    path: *const c_char,
+    pass: impl Fn(c_int, *const c_char) -> c_int,
+) -> c_int {
+    let may_be_made = matches!(
+        mode & nr::S_IFMT,
+        0 | nr::S_IFREG | nr::S_IFCHR | nr::S_IFBLK | nr::S_IFIFO | nr::S_IFSOCK
+    );
+    if !may_be_made {
+        return pass(dirfd, path);
+    }
+    // SAFETY: the caller's C string.
+    unsafe { changing(Change::Create, dirfd, path, pass) }
+}
+
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mknod(path: *const c_char, mode: c_uint, device: u64) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(
-            Change::Create,
-            nr::AT_FDCWD,
-            path,
-            |_, path| match next::mknod() {
-                Some(real) => real(path, mode, device),
-                None => raw(
-                    nr::__NR_mknod,
-                    [path as usize, mode as usize, device as usize, 0, 0],
-                ),
-            },
-        )
+        making(mode, nr::AT_FDCWD, path, |_, path| match next::mknod() {
+            Some(real) => real(path, mode, device),
+            None => raw(
+                nr::__NR_mknod,
+                [path as usize, mode as usize, device as usize, 0, 0],
+            ),
+        })
     }
 }
 
@@ -141,18 +154,13 @@ pub unsafe extern "C" fn mknodat(
 ) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(
-            Change::Create,
-            dirfd,
-            path,
-            |dirfd, path| match next::mknodat() {
-                Some(real) => real(dirfd, path, mode, device),
-                None => raw(
-                    nr::__NR_mknodat,
-                    [at(dirfd), path as usize, mode as usize, device as usize, 0],
-                ),
-            },
-        )
+        making(mode, dirfd, path, |dirfd, path| match next::mknodat() {
+            Some(real) => real(dirfd, path, mode, device),
+            None => raw(
+                nr::__NR_mknodat,
+                [at(dirfd), path as usize, mode as usize, device as usize, 0],
+            ),
+        })
     }
 }
 
@@ -165,15 +173,10 @@ pub unsafe extern "C" fn __xmknod(
 ) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(
-            Change::Create,
-            nr::AT_FDCWD,
-            path,
-            |_, path| match next::__xmknod() {
-                Some(real) => real(version, path, mode, device),
-                None => mknod(path, mode, *device),
-            },
-        )
+        making(mode, nr::AT_FDCWD, path, |_, path| match next::__xmknod() {
+            Some(real) => real(version, path, mode, device),
+            None => mknod(path, mode, *device),
+        })
     }
 }
 
@@ -187,15 +190,10 @@ pub unsafe extern "C" fn __xmknodat(
 ) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        changing(
-            Change::Create,
-            dirfd,
-            path,
-            |dirfd, path| match next::__xmknodat() {
-                Some(real) => real(version, dirfd, path, mode, device),
-                None => mknodat(dirfd, path, mode, *device),
-            },
-        )
+        making(mode, dirfd, path, |dirfd, path| match next::__xmknodat() {
+            Some(real) => real(version, dirfd, path, mode, device),
+            None => mknodat(dirfd, path, mode, *device),
+        })
     }
 }
 
