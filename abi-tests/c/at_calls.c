@@ -139,7 +139,7 @@ int main(int argc, char **argv) {
         {"missing and 256", "missing/" X255 "x"}, {"256 and a slash", X255 "x/"},
         {"4085", padded("", "plain.txt", 4085)}, {"4095", padded("", "plain.txt", 4095)}, {"4096", padded("", "plain.txt", 4096)},
         {"4097", padded("", "plain.txt", 4097)}, {"5000", padded("", "missing", 5000)},
-        {"absolute", at("plain.txt")}, {"absolute missing", strdup(at("missing"))}, {"absolute 256", strdup(at(X255 "x"))},
+        {"4096 and 256", padded("", X255 "x", 4096)}, {"4608 and 256", padded("", X255 "x", 4608)}, {"absolute", at("plain.txt")}, {"absolute missing", strdup(at("missing"))}, {"absolute 256", strdup(at(X255 "x"))},
         {"absolute 4095", padded(inside, "plain.txt", 4095)}, {"absolute 4096", padded(inside, "plain.txt", 4096)},
     };
     for (int place = 0; place < COUNT(PLACES); place++) {

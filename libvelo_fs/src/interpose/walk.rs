@@ -7,14 +7,14 @@
 
 use super::{directory, open, stat};
 use crate::fd_table::{self, Known};
-use crate::locate::{Where, look_through_links};
+use crate::locate::{Where, locate, look_through_links};
 use crate::served::{fill_stat, is_own_device, metadata};
 use crate::sys::{self, Stat};
 use crate::{errno, world};
 use core::ffi::{c_char, c_int, c_void};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
-use velo_core::resolve::Options;
+use velo_core::resolve::{Options, PathBuffer};
 
 /// How the C library opens what it lists.
 const LISTED: u32 = nr::O_RDONLY | nr::O_NONBLOCK | nr::O_DIRECTORY | nr::O_CLOEXEC;
@@ -146,6 +146,23 @@ fn note_place(descriptor: c_int) {
     }
 }
 
+/// Whether a path leads from the working directory through nothing served.
+///
+/// # Safety
+/// `path` is a C string.
+#[inline(never)]
+unsafe fn is_kernels(path: *const c_char, follow: bool) -> bool {
+    let options = if follow {
+        Options::FOLLOW
+    } else {
+        Options::NO_FOLLOW
+    };
+    let mut scratch = PathBuffer::new();
+    // SAFETY: passed on to the caller.
+    let place = unsafe { locate(nr::AT_FDCWD, path, options, &mut scratch) };
+    matches!(place, Where::Kernel)
+}
+
 /// Whether a walk that follows no symlink below `path` can certainly meet no mount.
 ///
 /// # Safety
@@ -154,6 +171,11 @@ pub(super) unsafe fn is_apart(path: *const c_char, follow: bool) -> bool {
     let Some(world) = world::get() else {
         return true;
     };
+    // From a served directory the kernel would go through the view tree.
+    // SAFETY: passed on to the caller.
+    if !unsafe { is_kernels(path, follow) } {
+        return false;
+    }
     let stop = if follow { 0 } else { nr::O_NOFOLLOW };
     let flags = nr::O_PATH | nr::O_CLOEXEC | stop;
     // SAFETY: passed on to the caller.

@@ -23,7 +23,7 @@ use crate::{errno, fd_table, sys};
 use core::ffi::{c_char, c_int};
 use linux_raw_sys::general as nr;
 use velo_core::errno::Errno;
-use velo_core::resolve::{Options, PathBuffer, WRITE, may_access};
+use velo_core::resolve::{NAME_MAX_BYTES, Options, PATH_MAX_BYTES, PathBuffer, WRITE, may_access};
 
 /// ENOTEMPTY, of rmdir(2) for `..`.
 const ENOTEMPTY: Errno = Errno(39);
@@ -57,6 +57,16 @@ fn last_component(path: &[u8]) -> &[u8] {
         .unwrap_or(b"")
 }
 
+/// Whether it is the final component that is too long, and nothing before it.
+fn is_last_too_long(path: &[u8]) -> bool {
+    let is_long = |component: &[u8]| component.len() > NAME_MAX_BYTES;
+    let count = path
+        .split(|byte| *byte == b'/')
+        .filter(|name| is_long(name))
+        .count();
+    path.len() < PATH_MAX_BYTES && count == 1 && is_long(last_component(path))
+}
+
 /// What a served path answers to a change.
 pub(super) fn refusal(
     change: Change,
@@ -65,7 +75,8 @@ pub(super) fn refusal(
     place: &Where<'_>,
 ) -> Option<Errno> {
     // SAFETY: the caller's C string, which was resolved before.
-    let last = last_component(unsafe { bytes(path) }.unwrap_or(b""));
+    let path_bytes = unsafe { bytes(path) }.unwrap_or(b"");
+    let last = last_component(path_bytes);
     Some(match (change, place) {
         // The way out of a mount ends in a rewritten path, which has no dots.
         (Change::Unlink | Change::Rmdir, Where::KernelAt(rewritten)) if last == b".." => {
@@ -82,7 +93,7 @@ pub(super) fn refusal(
         (_, Where::Kernel | Where::KernelAt(_)) => return None,
         // The read-only mount is seen before the name is looked up.
         (Change::Unlink | Change::Rmdir, Where::Failed(Errno::ENAMETOOLONG))
-            if last.len() > 255 =>
+            if is_last_too_long(path_bytes) =>
         {
             Errno::EROFS
         }
