@@ -114,7 +114,7 @@ def expect(what, expected, found):
 
 
 NAMES = ("", "PHF", "SLOTS", "VNODES", "NODES", "NAMES", "OWNERS", "TARGETS", "HARDLINKS", "XATTRS", "ROOTS",
-         "PACKAGES", "PROVENANCE", "SOURCE_STAT", "SPARSE", "SUBDIRS")
+         "PACKAGES", "PROVENANCE", "SOURCE_STAT", "SPARSE", "SUBDIRS", "MODULES")
 DIR, SYMLINK, EXECUTABLE, IN_VIEW, PUBLIC, HARDLINK, SPARSE, XATTR = (1 << bit for bit in range(8))
 
 
@@ -159,6 +159,7 @@ class Manifest:
         self.read_links()
         self.read_xattrs()
         self.read_phf()
+        self.read_modules()
 
     def read_links(self):
         self.groups, self.group_of_symlink = [], {}
@@ -212,6 +213,25 @@ class Manifest:
         offset, length = self.nodes[entry][1], self.nodes[entry][6]
         return self.section["NAMES"][offset:offset + length]
 
+    def read_modules(self):
+        """The records by directory and name: flags, place, source."""
+        self.modules = {}
+        section = self.section["MODULES"]
+        if not section:
+            return
+        count, bits = struct.unpack_from("<II", section)
+        expect("bits of a bucket", (max(1, -(-count // 4)) - 1).bit_length(), bits)
+        starts = [start for start, in table(section[8:8 + (4 << bits)], "I")]
+        records = table(section[8 + (4 << bits):], "IIII")
+        expect("modules", count, len(records))
+        expect("order of modules", sorted(records, key=lambda record: (record[0], record[2])), records)
+        buckets = [record[0] >> 32 - bits for record in records]
+        expect("buckets", [sum(other < bucket for other in buckets) for bucket in range(1 << bits)], starts)
+        for hashed, flags, place, source in records:
+            directory, name = self.nodes[place][0], self.name(place).split(b".")[0]
+            expect(f"hash of module {name!r}", rapidhash(name, directory) >> 32, hashed)
+            self.modules[directory, name] = flags, place, source
+
     def children(self, entry):
         first, count = self.nodes[entry][2:4]
         return range(first, first + count)
@@ -258,12 +278,61 @@ def directory_hash(manifest, entry):
     return blake3(text, b"velo manifest v1: directory hash")
 
 
+SUFFIXES = ((b".py", 16), (b".pyc", 32), (b".so", 64))
+
+
+def module_flags(directory, name):
+    """(flags, first name, path of the source or None) by looking; flags are 0 of what is no module."""
+    def files(directory, stem):
+        flags, first, source = 0, None, None
+        for found in sorted(os.listdir(directory)):
+            path = os.path.join(directory, found)
+            for suffix, flag in SUFFIXES:
+                named = found == stem + suffix or flag == 64 and found.startswith(stem + b".") and found.endswith(suffix)
+                if named and not stat.S_ISDIR(os.lstat(path).st_mode):
+                    first = first or found
+                    flags |= 128 if os.path.islink(path) else flag
+                    if flag == 16 and not os.path.islink(path):
+                        source = path
+        return flags, first, source
+
+    path = os.path.join(directory, name)
+    flags, first, source = files(directory, name)
+    if os.path.islink(path):
+        return flags | 128, name, source
+    if os.path.isdir(path):
+        init, _, package = files(path, b"__init__")
+        return flags | 1 | init & 128 | (init & 0x70) >> 3, name, package or source
+    return flags, first, source
+
+
+def compare_modules(manifest, tree, paths):
+    """`paths`: of all entries, by number."""
+    expected = {}
+    for entry, path in paths.items():
+        real = os.path.join(tree, path) if path else tree
+        if not manifest.vnodes[entry][4] & DIR:
+            continue
+        for name in {found.split(b".")[0] for found in os.listdir(real)} - {b""}:
+            flags, first, source = module_flags(real, name)
+            if flags:
+                expected[entry, name] = flags, first, source
+    if not any(flags & 0x7E for flags, _, _ in expected.values()):
+        expected = {}
+    numbers = {os.path.join(tree, path): entry for entry, path in paths.items()}
+    expect("names of modules", sorted(expected), sorted(manifest.modules))
+    for key, (flags, first, source) in expected.items():
+        found, place, number = manifest.modules[key]
+        expect(f"module {key}", (flags, first, numbers.get(source, 0xFFFFFFFF)), (found, manifest.name(place), number))
+
+
 def compare(manifest, tree, read_bytes_max=8192):
-    seen, inodes, read = 0, {}, 0
+    seen, inodes, read, paths = 0, {}, 0, {}
     waiting = [(0, b"", True)]
     while waiting:
         entry, path, public_above = waiting.pop()
         seen += 1
+        paths[entry] = path
         real = os.path.join(tree, path) if path else tree
         info = os.lstat(real)
         mode, size, mtime, owner, inode, links, blocks, blksize, ctime = manifest.stat(entry)
@@ -299,6 +368,7 @@ def compare(manifest, tree, read_bytes_max=8192):
                 expect(f"{path!r}: content", blake3(file.read()), manifest.vnodes[entry][0])
             read += 1
     expect("entries", manifest.count, seen)
+    compare_modules(manifest, tree, paths)
     return seen, read
 
 

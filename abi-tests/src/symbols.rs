@@ -14,6 +14,8 @@ use crate::Call;
 pub enum Kind {
     /// Interposed.
     Hook,
+    /// Velo's own, for language hooks.
+    Own,
     /// Not interposed, and right for served paths and descriptors all the same.
     Real,
     /// Not interposed, and does not see what is served.
@@ -26,6 +28,7 @@ impl Kind {
     fn of(word: &str) -> Option<Self> {
         Some(match word {
             "hook" => Self::Hook,
+            "own" => Self::Own,
             "real" => Self::Real,
             "unserved" => Self::Unserved,
             "none" => Self::None,
@@ -36,6 +39,7 @@ impl Kind {
     fn words(self) -> &'static str {
         match self {
             Self::Hook => "interposed",
+            Self::Own => "Velo's own",
             Self::Real => "right as it is",
             Self::Unserved => "**not served**",
             Self::None => "no path",
@@ -115,7 +119,7 @@ fn entry(text: &str) -> Entry {
         .unwrap_or_else(|| panic!("symbols.txt: expected ` -- ` and a sentence in `{text}`"));
     let mut words = head.split_whitespace();
     let kind = words.next().and_then(Kind::of).unwrap_or_else(|| {
-        panic!("symbols.txt: expected hook, real, unserved or none at the start of `{text}`")
+        panic!("symbols.txt: expected hook, own, real, unserved or none at the start of `{text}`")
     });
     let names: Vec<String> = words.map(str::to_owned).collect();
     assert!(
@@ -343,6 +347,7 @@ it is out of date, when `libvelo_fs.so` exports what is not listed, and when the
 function that is not listed. The last column names files below `libvelo_fs/src`.
 
 - **interposed**: the function is ours, and this is what it does.
+- **Velo's own**: no C library has it; language hooks ask it (libvelo_fs/src/interpose/python.rs has the structures).
 - **right as it is**: it takes a path or a descriptor and needs no hook, because every descriptor is a real one of the
   kernel, or because nothing that is served can be meant.
 - **not served**: it reads paths where no hook sees it, or cannot do to a served path what it does to others; the way

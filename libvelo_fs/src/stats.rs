@@ -27,6 +27,8 @@ pub enum Family {
     Loader,
     /// unlink, rename, chmod and all else that would change something.
     Change,
+    /// What Python's import hook asks.
+    Python,
 }
 
 /// How a call ended.
@@ -44,7 +46,7 @@ pub enum Outcome {
     ServedSecondLook,
 }
 
-const FAMILIES: [&[u8]; 9] = [
+const FAMILIES: [&[u8]; 10] = [
     b"open",
     b"stat",
     b"access",
@@ -54,6 +56,7 @@ const FAMILIES: [&[u8]; 9] = [
     b"exec",
     b"loader",
     b"change",
+    b"python",
 ];
 const OUTCOMES: [&[u8]; 5] = [
     b"served",

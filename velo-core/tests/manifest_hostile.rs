@@ -237,7 +237,7 @@ fn a_section_that_a_later_version_adds_is_skipped() {
     bytes.extend([7; 64]);
     let mut places = (96..504).step_by(24);
     let place = places.find(|at| word(&bytes, *at) == 0).unwrap();
-    for (field, value) in [(0, 16), (8, offset as u32), (16, 50)] {
+    for (field, value) in [(0, 17), (8, offset as u32), (16, 50)] {
         set_word(&mut bytes, place + field, value);
     }
     let length = bytes.len() as u32;
@@ -253,7 +253,7 @@ fn a_section_that_a_later_version_adds_is_skipped() {
     let manifest = Manifest::open(&bytes).unwrap();
     manifest.verify().unwrap();
     let last = manifest.sections().last().unwrap();
-    assert_eq!(last, (16, offset as u64, 50));
+    assert_eq!(last, (17, offset as u64, 50));
     assert_eq!(Section::from_kind(last.0), None);
 }
 

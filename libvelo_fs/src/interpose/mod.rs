@@ -1,5 +1,7 @@
 //! The interposed functions, found by their C names, one file per family.
 //!
+//! `python` is different: its functions are Velo's own, for language hooks.
+//!
 //! Invariants: no logic beyond converting arguments, asking [`crate::locate`] and
 //! answering; what cannot be decided is passed to the next definition, or to the
 //! kernel where there is none. Every function has the C signature of its
@@ -29,6 +31,7 @@ mod mount;
 mod mount_tree;
 mod open;
 mod openat2;
+mod python;
 mod scandir;
 mod shell;
 mod socket;

@@ -98,11 +98,13 @@ pub enum Section {
     Sparse = 14,
     /// Subdirectory counts that do not fit into the node.
     Subdirs = 15,
+    /// Python modules, by directory and name.
+    Modules = 16,
 }
 
 impl Section {
     /// All sections of version 1, in the order in which they stand in the file.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Phf,
         Self::Slots,
         Self::Vnodes,
@@ -118,6 +120,7 @@ impl Section {
         Self::SourceStat,
         Self::Sparse,
         Self::Subdirs,
+        Self::Modules,
     ];
 
     /// The kind on disk.
@@ -152,6 +155,7 @@ impl Section {
             Self::SourceStat => "SOURCE_STAT",
             Self::Sparse => "SPARSE",
             Self::Subdirs => "SUBDIRS",
+            Self::Modules => "MODULES",
         }
     }
 }
@@ -189,6 +193,13 @@ pub const SUBDIRS_BYTES: usize = 8;
 pub const PACKAGE_BYTES: usize = 2 * 8 + 32;
 /// Bytes of a record of the `XATTRS` table: entry, number of its list.
 pub const XATTR_BYTES: usize = 8;
+
+/// Bytes that `MODULES` starts with: number of records, bits of a bucket's number.
+pub const MODULES_HEAD_BYTES: usize = 8;
+/// Bytes of a module's record: hash, flags, place, source.
+pub const MODULE_BYTES: usize = 16;
+/// The source of a module that has none.
+pub const NO_SOURCE: u32 = u32::MAX;
 
 /// The entry of a slot that no path belongs to.
 pub const SLOT_EMPTY: u32 = u32::MAX;

@@ -7,7 +7,7 @@
 //! to the root are compared with it. `docs/FORMAT.md` draws the bytes.
 //!
 //! One file per verb: `open` checks what makes the accesses safe; `access`, `lookup`,
-//! `stat` and `annex` read; `verify` checks all the rest; `write` (feature `std`)
+//! `stat`, `annex` and `modules` read; `verify` checks all the rest; `write` (feature `std`)
 //! makes the file.
 //!
 //! Invariants: a [`Manifest`] borrows the file and is cheap to copy; no reader function
@@ -28,6 +28,7 @@ mod annex;
 mod error;
 mod layout;
 mod lookup;
+mod modules;
 mod open;
 #[allow(
     clippy::indexing_slicing,
@@ -51,6 +52,7 @@ pub use layout::{
     ENTRIES_MAX, HEADER_BYTES, MAGIC, NAME_BYTES_MAX, PATH_BYTES_MAX, Section, SourceStat, VERSION,
     feature,
 };
+pub use modules::{Finding, Form};
 pub use open::Header;
 pub use stat::{BLOCK_SIZE_BYTES, DEV_MAJOR, Metadata, Time};
 
@@ -70,6 +72,8 @@ pub struct Manifest<'a> {
     /// Whether a path that no slot knows may exist all the same.
     unslotted: bool,
     subdirs: &'a [[u8; layout::SUBDIRS_BYTES]],
+    /// Empty if the tree has no Python modules, or the manifest is of an older writer.
+    modules: &'a [u8],
     sparse: &'a [[u8; layout::SPARSE_BYTES]],
     hard_links: &'a [u8],
     xattrs: &'a [u8],

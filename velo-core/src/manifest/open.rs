@@ -9,6 +9,7 @@ use super::layout::{
     ENDIAN, ENTRIES_MAX, HEADER_BYTES, MAGIC, ROOT_BYTES, SECTION_ENTRY_BYTES, SECTIONS_MAX,
     Section, VERSION, align_up, at, feature, long_at, word_at,
 };
+use super::modules::Table;
 use super::phf::Phf;
 use rapidhash::v3::rapidhash_v3;
 
@@ -88,6 +89,12 @@ impl<'a> Manifest<'a> {
             },
             sparse: found.records(Section::Sparse)?,
             subdirs: found.records(Section::Subdirs)?,
+            modules: match found.get(Section::Modules) {
+                [] => &[],
+                section => Table::parse(section)
+                    .map(|_| section)
+                    .ok_or(found.size_error(Section::Modules))?,
+            },
         })
     }
 

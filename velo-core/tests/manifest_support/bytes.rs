@@ -5,7 +5,7 @@
     reason = "the fuzz target that includes this module uses a part of it"
 )]
 
-use velo_core::manifest::{HEADER_BYTES, Manifest, Section};
+use velo_core::manifest::{Finding, HEADER_BYTES, Manifest, Section};
 
 const BODY_CHECKSUM: usize = 56;
 const BODY_DIGEST: usize = 64;
@@ -95,6 +95,16 @@ pub fn ask_everything(bytes: &[u8]) {
             assert!(found.is_none_or(|found| manifest.parent(found) == Some(index)));
         }
         let _ = manifest.child(index, b"");
+        for name in [b"a".as_slice(), b"__init__", b"", b"x.y", &[b'n'; 300]] {
+            let suffixes = [b".x.so".as_slice(), b".so"];
+            let found = manifest.find_module(index, name, suffixes.into_iter());
+            if let Finding::Module { file, .. } = found {
+                let _ = (
+                    manifest.bytecode_of(file, b"t"),
+                    manifest.bytecode_of(file, &[b't'; 300]),
+                );
+            }
+        }
     }
     for number in 0..manifest.root_count().min(10) {
         let _ = manifest.root(number);

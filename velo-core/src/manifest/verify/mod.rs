@@ -4,9 +4,10 @@
 //! is in range, every derived field (directory hashes, link counts, flags) is true.
 //! Linear but for the depth of paths; needs no memory but one path on the stack.
 //!
-//! `tree` checks the entries, `tables` the sections beside them. Later checks rely on
+//! `tree` checks the entries, `tables` the sections beside them, `modules` that of Python's modules. Later checks rely on
 //! earlier ones, entries on those with a lower index.
 
+mod modules;
 mod tables;
 mod tree;
 
@@ -34,7 +35,8 @@ impl Manifest<'_> {
         }
         self.verify_padding()?;
         self.verify_tables()?;
-        self.verify_tree()
+        self.verify_tree()?;
+        self.verify_modules()
     }
 
     /// Between sections there are zeros.

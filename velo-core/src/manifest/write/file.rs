@@ -3,6 +3,7 @@
 use super::arrange::arrange;
 use super::encode::encode;
 use super::index::{BuildPhf, index};
+use super::modules::modules;
 use super::{ManifestBuilder, WriteError, side};
 use crate::manifest::layout::{
     ENDIAN, HEADER_BYTES, MAGIC, SECTION_ENTRY_BYTES, Section, VERSION, align_up, at, feature,
@@ -51,6 +52,7 @@ fn build_with(mut builder: ManifestBuilder, phf: BuildPhf) -> Result<Vec<u8>, Wr
             0
         },
     };
+    let modules = modules(&builder, &arranged);
     drop((arranged, builder));
     Ok(assemble(
         &header,
@@ -70,6 +72,7 @@ fn build_with(mut builder: ManifestBuilder, phf: BuildPhf) -> Result<Vec<u8>, Wr
             (Section::SourceStat, source_stats),
             (Section::Sparse, encoded.sparse),
             (Section::Subdirs, encoded.subdirs),
+            (Section::Modules, modules),
         ],
     ))
 }

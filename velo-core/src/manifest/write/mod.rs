@@ -5,14 +5,15 @@
 //! mounts. What the format cannot hold is refused with [`WriteError`], as early as it
 //! is known; nothing is dropped in silence.
 //!
-//! `arrange` numbers the entries, `index` hashes their paths, `encode` makes the
-//! sections and `file` puts them together.
+//! `arrange` numbers the entries, `index` hashes their paths, `encode` and `modules`
+//! make the sections and `file` puts them together.
 
 mod arrange;
 mod encode;
 mod error;
 mod file;
 mod index;
+mod modules;
 mod pool;
 mod side;
 

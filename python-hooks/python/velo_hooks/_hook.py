@@ -1,0 +1,179 @@
+"""The import hook: finder, loader, and the collector's pause.
+
+A directory of a served tree gets a finder that asks the manifest instead of the file system. In everything else it is
+FileFinder: `sys.path`, its order and its changes, PathFinder, namespace packages and `.pth` files are the
+interpreter's own business. Where the manifest cannot say, FileFinder itself looks. So nothing here can be stale.
+
+Loaders are SourceFileLoader but for where the code comes from, and otherwise the standard library's own.
+"""
+import gc
+import sys
+from marshal import loads
+
+import _frozen_importlib
+import _frozen_importlib_external as _external
+import _imp
+from posix import environ
+
+# The collector's first threshold while a module is executed. Modules make objects that stay, and looking through them
+# again and again finds nothing. Not off: a program may run inside of an import for as long as it likes.
+PAUSED = 1_000_000
+
+_ModuleSpec = _frozen_importlib.ModuleSpec
+_call = _frozen_importlib._call_with_frames_removed
+_fix_file_name = _imp._fix_co_filename
+_Code = type((lambda: None).__code__)
+
+_active = False
+_find = _serves = None
+# What stands around a module's name in the name of its bytecode; nothing if `__cached__` has to be computed.
+_cached = None
+_pause = True
+_depth = 0
+
+
+class SourceFileLoader(_external.SourceFileLoader):
+    """The standard loader, with the code from the manifest's bytecode."""
+
+    __slots__ = ("_velo",)
+
+    def exec_module(self, module):
+        global _depth
+        code = self.get_code(module.__name__)
+        if code is None:
+            return _external.SourceFileLoader.exec_module(self, module)
+        if not _pause or _depth:
+            _call(exec, code, module.__dict__)
+            return None
+        before = gc.get_threshold()
+        if not 0 < before[0] < PAUSED or not gc.isenabled():
+            _call(exec, code, module.__dict__)
+            return None
+        during = (PAUSED,) + before[1:]
+        gc.set_threshold(*during)
+        _depth = 1
+        try:
+            _call(exec, code, module.__dict__)
+        finally:
+            _depth = 0
+            if gc.get_threshold() == during:
+                gc.set_threshold(*before)
+
+    def get_code(self, fullname):
+        path = self.get_filename(fullname)
+        source = self._velo
+        code = source.code(loads)
+        if type(code) is _Code:
+            _fix_file_name(code, path)
+            return code
+        from velo_hooks import _cache
+
+        return _cache.code_of(self, fullname, path, source)
+
+
+class FileFinder(_external.FileFinder):
+    """The standard finder of one directory, which asks the manifest first."""
+
+    __slots__ = ("_velo",)
+
+    def find_spec(self, fullname, target=None):
+        tail = fullname.rpartition(".")[2]
+        try:
+            found = _find(self.path, tail)
+        except (UnicodeError, TypeError):
+            found = None
+        if found is None:
+            return _external.FileFinder.find_spec(self, fullname, target)
+        if found is False:
+            return None
+        base = self._velo + tail
+        if found is True:
+            spec = _ModuleSpec(fullname, None)
+            spec.submodule_search_locations = [base]
+            return spec
+        is_package, file = found
+        stem = base + "/__init__" if is_package else base
+        if type(file) is not int:
+            path = stem + ".py"
+            loader = SourceFileLoader(fullname, path)
+            loader._velo = file
+        elif file < 0:
+            path = stem + ".pyc"
+            loader = _external.SourcelessFileLoader(fullname, path)
+        else:
+            path = stem + _imp.extension_suffixes()[file]
+            loader = _external.ExtensionFileLoader(fullname, path)
+        spec = _ModuleSpec(fullname, loader, origin=path)
+        spec._set_fileattr = True
+        if _cached is not None and type(file) is not int:
+            if is_package:
+                spec.cached = base + "/__pycache__/__init__" + _cached
+            else:
+                spec.cached = self._velo + "__pycache__/" + tail + _cached
+        if is_package:
+            spec.submodule_search_locations = [base]
+        return spec
+
+
+def _like_the_standard(cls, base):
+    """Its name is what `repr` and messages show."""
+    for name in ("__module__", "__qualname__", "__doc__"):
+        setattr(cls, name, getattr(base, name))
+    # Frames of the import system are left out of tracebacks, by the name of their file.
+    for name in ("exec_module", "get_code", "find_spec"):
+        function = cls.__dict__.get(name)
+        if function is not None:
+            function.__code__ = function.__code__.replace(co_filename=base.__init__.__code__.co_filename)
+
+
+_like_the_standard(SourceFileLoader, _external.SourceFileLoader)
+_like_the_standard(FileFinder, _external.FileFinder)
+
+
+def path_hook_for_FileFinder(path):
+    """As the standard hook, for directories that the manifest knows."""
+    if type(path) is not str or not _serves(path):
+        raise ImportError("not served", path=path)
+    return _finder(path)
+
+
+def _finder(path):
+    finder = FileFinder(path, *_external._get_supported_file_loaders())
+    finder._velo = finder.path.rstrip("/") + "/"
+    return finder
+
+
+def activate(native):
+    """Put the finders in place. Returns whether they are."""
+    global _active, _find, _serves, _cached, _pause
+    if _active:
+        return True
+    tag, level = sys.implementation.cache_tag, sys.flags.optimize
+    if not tag:
+        return False
+    # Asked to show what is read, or to compare it with its source, the standard loader does all by itself.
+    if sys.flags.verbose or _imp.check_hash_based_pycs == "always":
+        return False
+    if level:
+        tag += ".opt-%d" % level
+    asked = native.Finder(tag, _external.MAGIC_NUMBER, _imp.extension_suffixes())
+    _find, _serves = asked.find, asked.serves
+    if sys.pycache_prefix is None:
+        _cached = ".%s.pyc" % tag
+    _pause = environ.get(b"VELO_PYTHON_GC") != b"0"
+    sys.path_hooks.insert(_place(), path_hook_for_FileFinder)
+    known = sys.path_importer_cache
+    for path, finder in list(known.items()):
+        if type(finder) is _external.FileFinder and _serves(path):
+            known[path] = _finder(path)
+    _active = True
+    return True
+
+
+def _place():
+    """Before the standard hooks, behind what others have put before them."""
+    for place, hook in enumerate(sys.path_hooks):
+        name = getattr(hook, "__qualname__", "")
+        if name == "zipimporter" or name == "FileFinder.path_hook.<locals>.path_hook_for_FileFinder":
+            return place
+    return len(sys.path_hooks)
