@@ -25,6 +25,11 @@ fn directories() {
 }
 
 #[test]
+fn at_calls() {
+    family("at_calls");
+}
+
+#[test]
 fn glob() {
     family("glob");
 }

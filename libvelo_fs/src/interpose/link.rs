@@ -8,6 +8,7 @@ use crate::locate::{Quick, Where, is_bad, locate, locate_bytes, quick};
 use crate::served::vnode;
 use crate::started::{entry_of_program, program_of_loader};
 use crate::stats::{Family, Outcome, count};
+use crate::symbol::is_glibc;
 use crate::world::{Entry, World};
 use crate::{canonical, errno, magic_link, next, shown_text, sys, world};
 use core::ffi::{c_char, c_int};
@@ -157,8 +158,19 @@ fn raw(dirfd: c_int, path: *const c_char, buffer: *mut c_char, size: usize) -> c
     errno::from_kernel(unsafe { sys::syscall6(nr::__NR_readlinkat as usize, arguments) })
 }
 
+/// What musl answers where there is no room: it reads all the same, so that only the path counts.
+unsafe fn without_room(dirfd: c_int, path: *const c_char) -> isize {
+    let mut room: c_char = 0;
+    // SAFETY: the caller's C string, and a buffer of ours.
+    unsafe { readlinkat(dirfd, path, &raw mut room, 1) }.min(0)
+}
+
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readlink(path: *const c_char, buffer: *mut c_char, size: usize) -> isize {
+    if size == 0 && !is_glibc() {
+        // SAFETY: the caller's C string; an empty one has no base.
+        return unsafe { without_room(nr::AT_FDCWD, path) };
+    }
     if !is_bad(path) {
         // SAFETY: the caller's C string. An empty path is an error here, not the base itself.
         if unsafe { *path } == 0 {
@@ -188,6 +200,10 @@ pub unsafe extern "C" fn readlinkat(
     buffer: *mut c_char,
     size: usize,
 ) -> isize {
+    if size == 0 && !is_glibc() {
+        // SAFETY: the caller's C string.
+        return unsafe { without_room(dirfd, path) };
+    }
     // SAFETY: see the module above.
     let bytes = unsafe {
         readlink_at(

@@ -63,7 +63,7 @@ pub unsafe extern "C" fn stat(path: *const c_char, out: *mut Stat) -> c_int {
             path,
             out,
             Options::FOLLOW,
-            |_, path| match next::stat() {
+            |_, path| match next::stat().filter(|_| !is_bad(out)) {
                 Some(real) => real(path, out),
                 None => raw_stat(nr::AT_FDCWD, path, out, 0),
             },
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn lstat(path: *const c_char, out: *mut Stat) -> c_int {
             path,
             out,
             Options::NO_FOLLOW,
-            |_, path| match next::lstat() {
+            |_, path| match next::lstat().filter(|_| !is_bad(out)) {
                 Some(real) => real(path, out),
                 None => raw_stat(nr::AT_FDCWD, path, out, nr::AT_SYMLINK_NOFOLLOW),
             },
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn fstatat(
     out: *mut Stat,
     flags: c_int,
 ) -> c_int {
-    let pass = |dirfd, path| match next::fstatat() {
+    let pass = |dirfd, path| match next::fstatat().filter(|_| !is_bad(out)) {
         // SAFETY: the caller's arguments.
         Some(real) => unsafe { real(dirfd, path, out, flags) },
         None => raw_stat(dirfd, path, out, flags as u32),
@@ -209,9 +209,11 @@ unsafe fn fstat_with(descriptor: c_int, out: *mut Stat, pass: impl FnOnce() -> c
 pub unsafe extern "C" fn fstat(descriptor: c_int, out: *mut Stat) -> c_int {
     // SAFETY: see the module above.
     unsafe {
-        fstat_with(descriptor, out, || match next::fstat() {
-            Some(real) => real(descriptor, out),
-            None => errno::from_kernel(sys::fstat(descriptor, out)),
+        fstat_with(descriptor, out, || {
+            match next::fstat().filter(|_| !is_bad(out)) {
+                Some(real) => real(descriptor, out),
+                None => errno::from_kernel(sys::fstat(descriptor, out)),
+            }
         })
     }
 }
@@ -344,7 +346,7 @@ pub unsafe extern "C" fn statx(
     mask: c_uint,
     out: *mut Statx,
 ) -> c_int {
-    let pass = |dirfd: c_int, path: *const c_char| match next::statx() {
+    let pass = |dirfd: c_int, path: *const c_char| match next::statx().filter(|_| !is_bad(out)) {
         // SAFETY: the caller's arguments.
         Some(real) => unsafe { real(dirfd, path, flags, mask, out) },
         // SAFETY: the kernel checks its pointers.

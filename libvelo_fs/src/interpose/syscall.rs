@@ -221,8 +221,12 @@ unsafe extern "C" fn served(
             nr::__NR_access => access::access(a as _, int_b),
             nr::__NR_faccessat => access::faccessat(fd_a, b as _, int_c, 0),
             nr::__NR_faccessat2 => access::faccessat(fd_a, b as _, int_c, int_d),
-            nr::__NR_readlink => return link::readlink(a as _, b as _, c) as c_long,
-            nr::__NR_readlinkat => return link::readlinkat(fd_a, b as _, c as _, d) as c_long,
+            nr::__NR_readlink if c as c_int > 0 => {
+                return link::readlink(a as _, b as _, c) as c_long;
+            }
+            nr::__NR_readlinkat if d as c_int > 0 => {
+                return link::readlinkat(fd_a, b as _, c as _, d) as c_long;
+            }
             nr::__NR_getdents64 => return directory::getdents64(fd_a, b as _, c) as c_long,
             nr::__NR_chdir => cwd::chdir(a as _),
             nr::__NR_fchdir => cwd::fchdir(fd_a),
