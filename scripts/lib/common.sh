@@ -83,13 +83,14 @@ find_python() {
     apt_install python3 python3-venv && _python_works /usr/bin/python3 && python=/usr/bin/python3
 }
 
-# build_velo: the preload library by itself (it is no_std), then velo-ctl. Sets `velo_lib` and `velo_ctl`.
+# build_velo: the preload library by itself (it is no_std), then the compiled part of Python's hook, and velo-ctl. Sets `velo_lib` and `velo_ctl`.
 build_velo() {
     velo_lib=$target/release/libvelo_fs.so
     velo_ctl=$target/release/velo-ctl
     (
         cd "$repo" &&
             cargo build --quiet --locked --release -p libvelo_fs &&
+            cargo build --quiet --locked --release -p velo-hooks &&
             cargo build --quiet --locked --release -p velo-ctl
     ) && [ -f "$velo_lib" ] && [ -x "$velo_ctl" ] || { warn "libvelo_fs.so and velo-ctl were not built"; return 1; }
 }

@@ -26,6 +26,8 @@ pub const MANIFESTS_DIRECTORY: &str = "manifests";
 pub const INDEX_DIRECTORY: &str = "index";
 /// Directory of what is known of the bytecode that sources were compiled to.
 pub const BYTECODE_DIRECTORY: &str = "bytecode";
+/// Directory of the packages that language hooks are made of, below the root.
+pub const HOOKS_DIRECTORY: &str = "hooks";
 /// File that holds the manifests set by `velo-ctl use`, joined by `:`.
 pub const CURRENT_FILE: &str = "current";
 

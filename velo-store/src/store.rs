@@ -11,8 +11,8 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, chmodat, fstat, mkdirat, openat};
 use rustix::io::Errno;
 use velo_core::store_layout::{
-    BYTECODE_DIRECTORY, CAS_DIRECTORY, CURRENT_FILE, INDEX_DIRECTORY, MANIFESTS_DIRECTORY,
-    VIEW_ROOT_VARIABLE, VIEWS_DIRECTORY,
+    BYTECODE_DIRECTORY, CAS_DIRECTORY, CURRENT_FILE, HOOKS_DIRECTORY, INDEX_DIRECTORY,
+    MANIFESTS_DIRECTORY, VIEW_ROOT_VARIABLE, VIEWS_DIRECTORY,
 };
 
 use crate::temporary::{self, Way};
@@ -129,13 +129,22 @@ impl Store {
     /// # Errors
     /// As [`Store::open_or_create`].
     pub fn bytecode_directory(&self) -> Result<PathBuf, StoreError> {
-        let path = self.root.join(BYTECODE_DIRECTORY);
-        ensure_directory(&self.root_fd, BYTECODE_DIRECTORY, &path)?;
+        self.own_directory(BYTECODE_DIRECTORY)
+    }
+
+    /// The directory of the packages that language hooks are made of, created if it is missing.
+    ///
+    /// # Errors
+    /// As [`Store::open_or_create`].
+    pub fn hooks_directory(&self) -> Result<PathBuf, StoreError> {
+        self.own_directory(HOOKS_DIRECTORY)
+    }
+
+    fn own_directory(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let path = self.root.join(name);
+        ensure_directory(&self.root_fd, name, &path)?;
         if Root::is_default(&self.root) {
-            check_safe(
-                open_passable(&self.root_fd, BYTECODE_DIRECTORY, &path)?,
-                &path,
-            )?;
+            check_safe(open_passable(&self.root_fd, name, &path)?, &path)?;
         }
         Ok(path)
     }

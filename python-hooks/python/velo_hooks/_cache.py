@@ -1,6 +1,161 @@
-"""Bytecode of sources for which the manifest has none: compiled once, and kept for this user alone."""
+"""Bytecode of sources for which the manifest has none: compiled once, and kept for this user alone.
+
+    $XDG_CACHE_HOME/velo/python (or ~/.cache/velo/python), 0700
+        ab/HASH-VARIANT     a line with the BLAKE3 of what follows, then marshalled code
+
+HASH is the source's content, VARIANT the interpreter's release, magic and optimisation level: so whatever is there
+cannot be stale. Nobody but this user can have written it: owner and mode of the directories and of each file are
+checked. A file that is not what its first line says is no file. Bounded in size: each of the 256 directories is.
+"""
+import sys
+from marshal import dumps, loads
+
 import _frozen_importlib_external as _external
+import _imp
+import posix
+
+BYTES_MAX = 2 << 20  # of a directory, so of all 512 MiB
+FILE_BYTES_MAX = BYTES_MAX // 2
+
+_Code = type((lambda: None).__code__)
+_hash = None
+_root = None
+_variant = ""
 
 
 def code_of(loader, fullname, path, source):
-    return _external.SourceFileLoader.get_code(loader, fullname)
+    """The code of a source: what was kept, or the standard loader's, which is kept then."""
+    place = _place(source.hash)
+    if place is not None:
+        code = _read(*place)
+        if code is not None:
+            _imp._fix_co_filename(code, path)
+            return code
+    code = _external.SourceFileLoader.get_code(loader, fullname)
+    if place is not None and not sys.dont_write_bytecode and type(code) is _Code:
+        # What was compiled has to be what the name says.
+        if _hash(loader.get_data(path)) == source.hash:
+            _write(*place, code)
+    return code
+
+
+def _place(name):
+    """Directory and file for a source; nothing if there is no safe place."""
+    global _root, _variant, _hash
+    if _root is None:
+        from velo_hooks import _native
+
+        _hash = _native.hash
+        magic = _external.MAGIC_NUMBER.hex()
+        _variant = "-%s-%08x-%s-%d" % (sys.implementation.cache_tag, sys.hexversion, magic, sys.flags.optimize)
+        _root = _find_root() or ""
+    if not _root:
+        return None
+    return _root + "/" + name[:2], name + _variant
+
+
+def _find_root():
+    home = posix.environ.get(b"XDG_CACHE_HOME", b"")
+    if not home.startswith(b"/"):
+        home = posix.environ.get(b"HOME", b"")
+        if not home.startswith(b"/"):
+            return None
+        home += b"/.cache"
+    # Somebody else's rights are not for this user's files.
+    if posix.geteuid() != posix.getuid() or posix.getegid() != posix.getgid():
+        return None
+    path = home.decode(sys.getfilesystemencoding(), "surrogateescape")
+    for name in ("", "/velo", "/python"):
+        path += name
+        try:
+            # Who may write above can take our directories away, not make one that is ours.
+            if name and not _is_own(posix.lstat(path)):
+                return None
+            posix.stat(path)
+        except FileNotFoundError:
+            if sys.dont_write_bytecode:
+                return None
+            try:
+                posix.mkdir(path, 0o700)
+            except FileExistsError:
+                pass
+            except OSError:
+                return None
+        except OSError:
+            return None
+    return path
+
+
+def _is_own(status, kind=0o040000):
+    return status.st_mode & 0o170022 == kind and status.st_uid == posix.geteuid()
+
+
+def _read(directory, name):
+    try:
+        file = posix.open(directory + "/" + name, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        status = posix.fstat(file)
+        if not _is_own(status, 0o100000) or not _is_own(posix.lstat(directory)) or status.st_size > FILE_BYTES_MAX:
+            return None
+        data = posix.read(file, status.st_size + 1)
+    except OSError:
+        return None
+    finally:
+        posix.close(file)
+    head, content = data[:65], data[65:]
+    if head != _hash(content).encode() + b"\n":
+        return None
+    try:
+        code = loads(content)
+    except (EOFError, TypeError, ValueError):
+        return None
+    return code if type(code) is _Code else None
+
+
+def _write(directory, name, code):
+    content = dumps(code)
+    data = _hash(content).encode() + b"\n" + content
+    if len(data) > FILE_BYTES_MAX:
+        return
+    new = "%s/.%s.%d" % (directory, name, posix.getpid())
+    try:
+        try:
+            posix.mkdir(directory, 0o700)
+        except FileExistsError:
+            pass
+        if not _is_own(posix.lstat(directory)):
+            return
+        _make_room(directory, len(data))
+        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC | posix.O_NOFOLLOW
+        file = posix.open(new, flags, 0o600)
+        try:
+            whole = posix.write(file, data) == len(data)
+        finally:
+            posix.close(file)
+        if whole:
+            posix.rename(new, directory + "/" + name)
+        else:
+            posix.unlink(new)
+    except OSError:
+        # A full disk, a cache that is read-only: it is compiled again, that is all.
+        try:
+            posix.unlink(new)
+        except OSError:
+            pass
+
+
+def _make_room(directory, more):
+    """Removes the oldest files until `more` bytes fit."""
+    found = []
+    with posix.scandir(directory) as entries:
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            found.append((status.st_mtime_ns, status.st_size, entry.path))
+    total = more + sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total <= BYTES_MAX:
+            break
+        posix.unlink(path)
+        total -= size

@@ -18,7 +18,7 @@ use crate::launch::libraries::Places;
 use crate::launch::plan::{Demand, Found, Plan, Refusal, Tree, plan};
 use crate::launch::program::kind;
 use crate::launch::start::{Environment, start};
-use crate::launch::{libraries, library};
+use crate::launch::{hooks, libraries, library};
 use crate::manifest_file::ManifestFile;
 use crate::output::printable;
 use crate::selection::{MANIFEST_VARIABLE, ManifestArguments, join};
@@ -82,6 +82,8 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     if arguments.stats {
         environment.set("VELO_STATS", "1");
     }
+
+    hooks::prepare(&mut environment, &store).map_err(velo)?;
 
     let demand = Demand {
         machine: machine_of(&library),
