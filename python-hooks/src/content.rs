@@ -1,10 +1,11 @@
 //! A source of the manifest, and the bytecode that the manifest has for it.
 //!
-//! What is handed to `marshal` was compared with its BLAKE3 first: bytecode is trusted, because the manifest's builder
-//! made it, so it must be what was built, whatever has become of the store.
+//! What is handed on was compared with its BLAKE3 first: bytecode is trusted, because the manifest's builder made it, so
+//! it must be what was built, whatever has become of the store.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::abi::{Found, Functions, Mapping, NONE};
 
@@ -38,17 +39,16 @@ impl Source {
             .into()
     }
 
-    /// The code that `loads` makes of the bytecode; `None` if there is none, or none that can be used: another
+    /// The code that `loads` makes of the bytecode; `None` if there is none, or none that can be used as it is: another
     /// interpreter's, damaged, of an older source, or one that has to be compared with its source.
     fn code(&self, py: Python<'_>, loads: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
-        let Some(content) = self.map() else {
+        let accepted = self
+            .content()
+            .filter(|content| self.accepts(content.bytes()));
+        let Some(content) = accepted else {
             return Ok(None);
         };
-        let bytes = content.bytes();
-        if !self.accepts(bytes) || *blake3::hash(bytes).as_bytes() != content.0.hash {
-            return Ok(None);
-        }
-        let code = bytes.get(HEADER_BYTES..).unwrap_or_default();
+        let code = content.bytes().get(HEADER_BYTES..).unwrap_or_default();
         let view = view_of(py, code)?;
         let answer = loads.call1((&view,));
         // From now on the view is of nothing, whoever has kept it.
@@ -62,6 +62,12 @@ impl Source {
             Err(error) => Err(error),
         }
     }
+
+    /// The bytecode as a file; `None` if there is none, or a damaged one.
+    fn bytecode<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.content()
+            .map(|content| PyBytes::new(py, content.bytes()))
+    }
 }
 
 impl Source {
@@ -69,7 +75,8 @@ impl Source {
         Self { identity, found }
     }
 
-    fn map(&self) -> Option<Content> {
+    /// The bytecode, mapped, if it is what was built.
+    fn content(&self) -> Option<Content> {
         if self.found.bytecode == NONE {
             return None;
         }
@@ -81,7 +88,11 @@ impl Source {
         let map = self.identity.functions.map;
         // SAFETY: the structure is ours.
         let error = unsafe { map(self.found.mount, self.found.bytecode, &mut mapping) };
-        (error == 0).then_some(Content(mapping))
+        if error != 0 {
+            return None;
+        }
+        let content = Content(mapping);
+        (*blake3::hash(content.bytes()).as_bytes() == content.0.hash).then_some(content)
     }
 
     /// Whether the header is what CPython takes without a look at the source.

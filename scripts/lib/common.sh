@@ -10,6 +10,7 @@ export DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INP
 
 # Nothing of a caller's own Velo set-up may leak into a build, a test or a measurement.
 unset LD_PRELOAD VELO_MANIFEST VELO_ROOT VELO_VIEW_ROOT VELO_STATS VELO_ON_ERROR
+unset VELO_PYTHON VELO_PYTHON_GC VELO_PYTHON_STRICT VELO_PYTHON_NATIVE
 
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s\n' "$*" >&2; }
@@ -68,13 +69,13 @@ need_rust() {
 }
 
 # find_python: sets `python` to an interpreter of 3.11 or newer that can make virtual environments.
-# VELO_PYTHON names one to prefer.
+# VELO_TEST_PYTHON names one to prefer.
 find_python() {
     local candidate
     _python_works() {
         "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
     }
-    for candidate in ${VELO_PYTHON:+"$VELO_PYTHON"} python3 python3.11 python3.12 python3.13 /usr/bin/python3; do
+    for candidate in ${VELO_TEST_PYTHON:+"$VELO_TEST_PYTHON"} python3 python3.11 python3.12 python3.13 /usr/bin/python3; do
         if _python_works "$candidate"; then
             python=$("$candidate" -c 'import sys; print(sys.executable)')
             return 0

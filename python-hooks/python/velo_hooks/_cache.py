@@ -1,42 +1,24 @@
 """Bytecode of sources for which the manifest has none: compiled once, and kept for this user alone.
 
     $XDG_CACHE_HOME/velo/python (or ~/.cache/velo/python), 0700
-        ab/HASH-VARIANT     a line with the BLAKE3 of what follows, then marshalled code
+        ab/HASH-VARIANT     a line with the BLAKE3 of what follows, then a .pyc (unchecked)
 
 HASH is the source's content, VARIANT the interpreter's release, magic and optimisation level: so whatever is there
 cannot be stale. Nobody but this user can have written it: owner and mode of the directories and of each file are
 checked. A file that is not what its first line says is no file. Bounded in size: each of the 256 directories is.
 """
 import sys
-from marshal import dumps, loads
 
 import _frozen_importlib_external as _external
-import _imp
 import posix
 
 BYTES_MAX = 2 << 20  # of a directory, so of all 512 MiB
 FILE_BYTES_MAX = BYTES_MAX // 2
+HEAD_BYTES = 65
 
-_Code = type((lambda: None).__code__)
 _hash = None
 _root = None
 _variant = ""
-
-
-def code_of(loader, fullname, path, source):
-    """The code of a source: what was kept, or the standard loader's, which is kept then."""
-    place = _place(source.hash)
-    if place is not None:
-        code = _read(*place)
-        if code is not None:
-            _imp._fix_co_filename(code, path)
-            return code
-    code = _external.SourceFileLoader.get_code(loader, fullname)
-    if place is not None and not sys.dont_write_bytecode and type(code) is _Code:
-        # What was compiled has to be what the name says.
-        if _hash(loader.get_data(path)) == source.hash:
-            _write(*place, code)
-    return code
 
 
 def _place(name):
@@ -90,7 +72,12 @@ def _is_own(status, kind=0o040000):
     return status.st_mode & 0o170022 == kind and status.st_uid == posix.geteuid()
 
 
-def _read(directory, name):
+def read(source_hash):
+    """The .pyc that was kept for a source; nothing if there is none that can be trusted."""
+    place = _place(source_hash)
+    if place is None:
+        return None
+    directory, name = place
     try:
         file = posix.open(directory + "/" + name, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW)
     except OSError:
@@ -104,19 +91,20 @@ def _read(directory, name):
         return None
     finally:
         posix.close(file)
-    head, content = data[:65], data[65:]
-    if head != _hash(content).encode() + b"\n":
-        return None
-    try:
-        code = loads(content)
-    except (EOFError, TypeError, ValueError):
-        return None
-    return code if type(code) is _Code else None
+    content = data[HEAD_BYTES:]
+    return content if data[:HEAD_BYTES] == _head(content) else None
 
 
-def _write(directory, name, code):
-    content = dumps(code)
-    data = _hash(content).encode() + b"\n" + content
+def write(source_hash, source, data):
+    """Keeps a .pyc that was made of `source`."""
+    place = _place(source_hash)
+    # What was compiled has to be what the name says.
+    if place is None or _hash(source) != source_hash:
+        return
+    directory, name = place
+    # The manifest says what it belongs to, so neither time nor size has to (PEP 552).
+    content = bytes(data[:4]) + b"\1\0\0\0" + bytes(8) + bytes(data[16:])
+    data = _head(content) + content
     if len(data) > FILE_BYTES_MAX:
         return
     new = "%s/.%s.%d" % (directory, name, posix.getpid())
@@ -130,6 +118,10 @@ def _write(directory, name, code):
         _make_room(directory, len(data))
         flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC | posix.O_NOFOLLOW
         file = posix.open(new, flags, 0o600)
+    except OSError:
+        # A full disk, a cache that is read-only: it is compiled again, that is all.
+        return
+    try:
         try:
             whole = posix.write(file, data) == len(data)
         finally:
@@ -139,11 +131,14 @@ def _write(directory, name, code):
         else:
             posix.unlink(new)
     except OSError:
-        # A full disk, a cache that is read-only: it is compiled again, that is all.
         try:
             posix.unlink(new)
         except OSError:
             pass
+
+
+def _head(content):
+    return _hash(content).encode() + b"\n"
 
 
 def _make_room(directory, more):

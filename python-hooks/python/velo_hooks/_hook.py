@@ -25,50 +25,89 @@ _fix_file_name = _imp._fix_co_filename
 _Code = type((lambda: None).__code__)
 
 _active = False
+_quick = True
 _find = _serves = None
 # What stands around a module's name in the name of its bytecode; nothing if `__cached__` has to be computed.
 _cached = None
-_pause = True
+_pausing = True
 _depth = 0
 
 
 class SourceFileLoader(_external.SourceFileLoader):
-    """The standard loader, with the code from the manifest's bytecode."""
+    """The standard loader, with bytecode from the manifest, or what was kept for this user."""
 
     __slots__ = ("_velo",)
 
+    # Lines as in the standard one: tracebacks show their numbers.
     def exec_module(self, module):
-        global _depth
-        code = self.get_code(module.__name__)
-        if code is None:
-            return _external.SourceFileLoader.exec_module(self, module)
-        if not _pause or _depth:
-            _call(exec, code, module.__dict__)
-            return None
-        before = gc.get_threshold()
-        if not 0 < before[0] < PAUSED or not gc.isenabled():
-            _call(exec, code, module.__dict__)
-            return None
-        during = (PAUSED,) + before[1:]
-        gc.set_threshold(*during)
-        _depth = 1
+        """Execute the module."""
+        code = _code_of(self) or self.get_code(module.__name__)
+        if code is None: raise ImportError("get_code() returned None", name=module.__name__)  # fmt: skip
+        before = _pause()
         try:
             _call(exec, code, module.__dict__)
         finally:
-            _depth = 0
-            if gc.get_threshold() == during:
-                gc.set_threshold(*before)
+            _resume(before)
 
-    def get_code(self, fullname):
-        path = self.get_filename(fullname)
-        source = self._velo
-        code = source.code(loads)
-        if type(code) is _Code:
-            _fix_file_name(code, path)
-            return code
-        from velo_hooks import _cache
+    def get_data(self, path):
+        if path.endswith(".pyc") and path == _external.cache_from_source(self.path):
+            data = self._velo.bytecode()
+            if data is None:
+                data = _cache().read(self._velo.hash)
+            if data is None:
+                raise FileNotFoundError(2, "No such file or directory", path)
+            return data
+        return _external.SourceFileLoader.get_data(self, path)
 
-        return _cache.code_of(self, fullname, path, source)
+    def _cache_bytecode(self, source_path, bytecode_path, data):
+        source = _external.SourceFileLoader.get_data(self, source_path)
+        _cache().write(self._velo.hash, source, data)
+
+
+def _code_of(loader):
+    """The code of a module; nothing if the standard loader has to see to it."""
+    if not _quick:
+        return None
+    code = loader._velo.code(loads)
+    if type(code) is not _Code:
+        return None
+    _fix_file_name(code, loader.path)
+    return code
+
+
+def _cache():
+    from velo_hooks import _cache
+
+    return _cache
+
+
+def _pause():
+    """Before a module is executed; for `_resume` after it."""
+    global _depth
+    if _depth or not _pausing or not gc.isenabled():
+        return None
+    before = gc.get_threshold()
+    if not 0 < before[0] < PAUSED:
+        return None
+    gc.set_threshold(PAUSED, *before[1:])
+    _depth = 1
+    return before
+
+
+def _resume(before):
+    global _depth
+    if before is None:
+        return
+    _depth = 0
+    # Whoever has set another one meant it.
+    if gc.get_threshold() != (PAUSED,) + before[1:]:
+        return
+    if gc.get_count()[0] > before[0] and not gc.get_freeze_count():
+        # All that there is now is old, without being looked through: what the collector makes of objects that stay. Left
+        # young, all of it would be looked through right now, and again soon.
+        gc.freeze()
+        gc.unfreeze()
+    gc.set_threshold(*before)
 
 
 class FileFinder(_external.FileFinder):
@@ -119,15 +158,16 @@ def _like_the_standard(cls, base):
     """Its name is what `repr` and messages show."""
     for name in ("__module__", "__qualname__", "__doc__"):
         setattr(cls, name, getattr(base, name))
-    # Frames of the import system are left out of tracebacks, by the name of their file.
-    for name in ("exec_module", "get_code", "find_spec"):
-        function = cls.__dict__.get(name)
-        if function is not None:
-            function.__code__ = function.__code__.replace(co_filename=base.__init__.__code__.co_filename)
 
 
 _like_the_standard(SourceFileLoader, _external.SourceFileLoader)
 _like_the_standard(FileFinder, _external.FileFinder)
+# The one function here that is there while a module is executed: the interpreter leaves such frames out of tracebacks
+# by the name of their file.
+_standard = _external.SourceFileLoader.exec_module.__code__
+SourceFileLoader.exec_module.__code__ = SourceFileLoader.exec_module.__code__.replace(
+    co_filename=_standard.co_filename, co_firstlineno=_standard.co_firstlineno
+)
 
 
 def path_hook_for_FileFinder(path):
@@ -145,22 +185,21 @@ def _finder(path):
 
 def activate(native):
     """Put the finders in place. Returns whether they are."""
-    global _active, _find, _serves, _cached, _pause
+    global _active, _find, _serves, _cached, _pausing, _quick
     if _active:
         return True
     tag, level = sys.implementation.cache_tag, sys.flags.optimize
     if not tag:
         return False
     # Asked to show what is read, or to compare it with its source, the standard loader does all by itself.
-    if sys.flags.verbose or _imp.check_hash_based_pycs == "always":
-        return False
+    _quick = not sys.flags.verbose and _imp.check_hash_based_pycs != "always"
     if level:
         tag += ".opt-%d" % level
     asked = native.Finder(tag, _external.MAGIC_NUMBER, _imp.extension_suffixes())
     _find, _serves = asked.find, asked.serves
     if sys.pycache_prefix is None:
         _cached = ".%s.pyc" % tag
-    _pause = environ.get(b"VELO_PYTHON_GC") != b"0"
+    _pausing = environ.get(b"VELO_PYTHON_GC") != b"0"
     sys.path_hooks.insert(_place(), path_hook_for_FileFinder)
     known = sys.path_importer_cache
     for path, finder in list(known.items()):
