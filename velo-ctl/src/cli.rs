@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     build_manifest, cat, completions, diff, doctor, inspect, ls, run, stat, use_current, verify,
+    warm,
 };
 use crate::failure::status;
 use crate::output::write_failure;
@@ -35,6 +36,7 @@ Exit status: 0 done, 1 failed, 2 wrong command line; `diff`: 1 different, 2 trou
 pub enum Command {
     BuildManifest(build_manifest::Arguments),
     Run(run::Arguments),
+    Warm(warm::Arguments),
     Use(use_current::Arguments),
     Ls(ls::Arguments),
     Cat(cat::Arguments),

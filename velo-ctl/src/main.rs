@@ -21,6 +21,7 @@ mod output;
 mod progress;
 mod selection;
 mod served;
+mod warm;
 
 use std::ffi::OsString;
 use std::os::fd::IntoRawFd;

@@ -12,6 +12,7 @@ pub mod run;
 pub mod stat;
 pub mod use_current;
 pub mod verify;
+pub mod warm;
 
 use crate::cli::Command;
 use crate::failure::Failure;
@@ -29,6 +30,7 @@ pub fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Warm(arguments) => warm::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }
 }

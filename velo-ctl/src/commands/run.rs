@@ -23,6 +23,7 @@ use crate::manifest_file::ManifestFile;
 use crate::output::printable;
 use crate::selection::{MANIFEST_VARIABLE, ManifestArguments, join};
 use crate::served::{Place, Served, errno};
+use crate::warm::{self, Wish};
 
 /// Environment variable that lets programs start which the library cannot serve.
 const STATIC_VARIABLE: &str = "VELO_STATIC";
@@ -52,6 +53,15 @@ pub struct Arguments {
     /// Say at exit what was served and what was passed on (VELO_STATS=1)
     #[arg(long)]
     stats: bool,
+    /// Fork the program out of an interpreter that has already imported what it imports (CPython)
+    #[arg(long)]
+    warm: bool,
+    /// Import these modules beforehand, in place of those that the last runs imported
+    #[arg(long, value_name = "MODULES", value_delimiter = ',', requires = "warm")]
+    preload: Vec<String>,
+    /// Say on standard error when the program starts without such an interpreter, and why
+    #[arg(short, long)]
+    verbose: bool,
     /// The program and its arguments
     #[arg(
         required = true,
@@ -99,6 +109,15 @@ pub fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let plan = plan(&tree, environment.get("PATH"), command, rest, demand)
         .map_err(|refusal| refused(command, refusal))?;
     libraries::prepare(&mut environment, &plan.program, &tree);
+    if arguments.warm {
+        let wish = Wish {
+            preload: arguments.preload.clone(),
+        };
+        let reason = warm::attempt(&plan, &environment, &served, &root.path, &wish);
+        if arguments.verbose {
+            Failure::new(format_args!("started cold: {reason}")).report();
+        }
+    }
     Err(not_started(&plan, &start(&plan, &environment)))
 }
 

@@ -74,16 +74,20 @@ impl Environment {
         self.set(PRELOAD_VARIABLE, OsString::from_vec(value));
     }
 
-    fn strings(&self) -> io::Result<Vec<CString>> {
+    /// All of it, as the program gets it.
+    pub fn pairs(&self) -> Vec<OsString> {
         let joined = self.variables.iter().map(|(name, value)| {
-            let pair = [name.as_bytes(), b"=", value.as_bytes()].concat();
-            CString::new(pair).map_err(io::Error::from)
+            OsString::from_vec([name.as_bytes(), b"=", value.as_bytes()].concat())
         });
-        let bare = self
-            .bare
-            .iter()
-            .map(|name| CString::new(name.as_bytes()).map_err(io::Error::from));
-        joined.chain(bare).collect()
+        joined.chain(self.bare.iter().cloned()).collect()
+    }
+
+    /// The same for execve(2).
+    pub fn strings(&self) -> io::Result<Vec<CString>> {
+        let pairs = self.pairs().into_iter();
+        pairs
+            .map(|pair| CString::new(pair.into_vec()).map_err(io::Error::from))
+            .collect()
     }
 }
 
