@@ -7,12 +7,27 @@ extern char **environ;
 
 static int do_line(struct script *s);
 
+/* In `text`, the numbers in names of descriptors, in place. Threads share them, so which one is free depends on the others. */
+static size_t without_descriptors(char *text, size_t bytes) {
+    static const char name[] = "/dev/fd/";
+    size_t to = 0;
+    for (size_t at = 0; at < bytes;) {
+        text[to++] = text[at++];
+        if (to >= sizeof name - 1 && memcmp(text + to - (sizeof name - 1), name, sizeof name - 1) == 0)
+            while (at < bytes && text[at] >= '0' && text[at] <= '9')
+                at++;
+    }
+    return to;
+}
+
 /* All that a pipe holds until its other ends are closed. */
 static void say_pipe(struct script *s, const char *call, int fd) {
     size_t used = 0;
     ssize_t count;
     while (used < sizeof s->buffer && (count = read(fd, s->buffer + used, sizeof s->buffer - used)) > 0)
         used += count;
+    if (!s->moves)
+        used = without_descriptors(s->buffer, used);
     say(s, "%d %s said ", s->line, call);
     say_bytes(s, s->buffer, used);
     say(s, "\n");
