@@ -109,6 +109,8 @@ def main():
     shown["path"] = sys.path
     shown["metadata"] = metadata()
     json.dump(shown, sys.stdout, indent=1, default=repr)
+    if len(shown["failed"]) == len(names):
+        sys.exit(1)
 
 
 main()
