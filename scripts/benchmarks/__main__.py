@@ -17,6 +17,7 @@ import machine
 import metadata
 import report
 import startup
+import warm
 from measure import BenchError, Runner
 from modes import Native, Overlay, Squashfuse, Velo, overlay_refusal, squashfuse_refusal
 from workspace import Tools, Workspace
@@ -73,6 +74,7 @@ def measure(options, runner, workspace):
         building.million_rows(runner, options.million)
         apps.python_rows(runner, workspace, tools, options.python_fixture)
         bytecode.python_rows(runner, workspace, tools, options.python_fixture)
+        warm.warm_rows(runner, workspace, tools, options.python_fixture)
         apps.node_rows(runner, workspace, tools, options.node_fixture)
 
 

@@ -233,18 +233,19 @@ class Parent:
         return any(name not in have and name not in self.left_out for name in self._wanted())
 
     def _import_more(self):
-        """Children imported more than this: so will the next ones. Under the same name if it looks at nothing else."""
+        """Children imported more than this: so will the next ones."""
         self._stop_listening()
         gc.unfreeze()
-        os.chdir(self.cwd)
         values = self.values
         try:
+            os.chdir(self.cwd)
             self._preload()
-        except preload.Unfit as error:
+        except (preload.Unfit, OSError) as error:
             self._give_up(str(error))
-        if values != self.values:
-            # The next caller starts one whose name says so.
-            self._end()
+        if values != self.values and self.lock is not None:
+            # They looked at more than those before: it has another name now.
+            os.close(self.lock)
+            self.lock = None
         return None
 
     def _signalled(self):
