@@ -389,6 +389,9 @@ class Robust(unittest.TestCase):
                 script = world.script(text)
                 path = {"PYTHONPATH": str(world.at)}
                 self.assertEqual(world.served(script, **path).out.splitlines(), ["True True True", "True", "(50, 5, 5)", "False"])
+                frozen = world.script("import gc, m; print(gc.get_freeze_count() > 100000)")
+                self.assertEqual(world.served(frozen, VELO_PYTHON_GC="freeze", **path).out, "True\n")
+                script = world.script(text)
                 self.assertEqual(world.served(script, VELO_PYTHON_GC="0", **path).out.splitlines()[0], "False True True")
 
 

@@ -30,6 +30,7 @@ _find = _serves = None
 # What stands around a module's name in the name of its bytecode; nothing if `__cached__` has to be computed.
 _cached = None
 _pausing = True
+_freezing = False
 _depth = 0
 
 
@@ -102,11 +103,8 @@ def _resume(before):
     # Whoever has set another one meant it.
     if gc.get_threshold() != (PAUSED,) + before[1:]:
         return
-    if gc.get_count()[0] > before[0] and not gc.get_freeze_count():
-        # All that there is now is old, without being looked through: what the collector makes of objects that stay. Left
-        # young, all of it would be looked through right now, and again soon.
+    if _freezing and gc.get_count()[0] > before[0]:
         gc.freeze()
-        gc.unfreeze()
     gc.set_threshold(*before)
 
 
@@ -185,7 +183,7 @@ def _finder(path):
 
 def activate(native):
     """Put the finders in place. Returns whether they are."""
-    global _active, _find, _serves, _cached, _pausing, _quick
+    global _active, _find, _serves, _cached, _pausing, _freezing, _quick
     if _active:
         return True
     tag, level = sys.implementation.cache_tag, sys.flags.optimize
@@ -200,6 +198,7 @@ def activate(native):
     if sys.pycache_prefix is None:
         _cached = ".%s.pyc" % tag
     _pausing = environ.get(b"VELO_PYTHON_GC") != b"0"
+    _freezing = environ.get(b"VELO_PYTHON_GC") == b"freeze"
     sys.path_hooks.insert(_place(), path_hook_for_FileFinder)
     known = sys.path_importer_cache
     for path, finder in list(known.items()):
