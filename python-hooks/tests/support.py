@@ -3,6 +3,7 @@ tree moved away, through `velo-ctl run`; both must print the same.
 
 VELO_CTL, VELO_LIB and VELO_HOOKS name what was built; else it is looked for in target/release.
 """
+import atexit
 import functools
 import json
 import os
@@ -62,6 +63,7 @@ class World:
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="velo-hooks-")).resolve()
         self.store = pathlib.Path(tempfile.mkdtemp(prefix="velo-hooks-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
         self.at, self.outside, self.cache = self.base / "at", self.base / "outside", self.base / "cache"
+        atexit.register(self.__exit__)  # also of a test that failed and left it open
         self.python = python or newest()
         self.manifests = []
         for directory in (self.at, self.outside, self.cache):
@@ -72,7 +74,7 @@ class World:
 
     def __exit__(self, *_):
         for directory in (self.base, self.store):
-            subprocess.run(["chmod", "-R", "u+w", directory], check=False)
+            subprocess.run(["chmod", "-R", "u+w", directory], check=False, stderr=subprocess.DEVNULL)
             shutil.rmtree(directory, ignore_errors=True)
 
     def write(self, files, base=None):
