@@ -6,6 +6,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -21,6 +22,7 @@ const CONTINUED: u8 = b'C';
 const SI_KERNEL: i32 = 0x80;
 /// The child's end is not known: the parent was killed, and the kernel cannot say.
 const UNKNOWN_STATUS: i32 = 125;
+const STATUS_TRIES: u32 = 100;
 
 /// All signals, blocked and read from a descriptor.
 pub struct Signals {
@@ -183,10 +185,34 @@ fn status_of(process: &OwnedFd) -> Option<i32> {
     const PIDFD_INFO_EXIT: u64 = 1 << 3;
     // struct pidfd_info, 64 bytes: the mask first, the exit code in the last four.
     let mut info = [0_u64; 8];
-    info[0] = PIDFD_INFO_EXIT;
-    // SAFETY: a descriptor, and as many bytes as the request's number says.
-    let asked = unsafe { libc::ioctl(process.as_raw_fd(), PIDFD_GET_INFO as _, info.as_mut_ptr()) };
-    (asked == 0 && info[0] & PIDFD_INFO_EXIT != 0).then(|| (info[7] >> 32) as i32)
+    // It is told when whoever is its parent now has waited for it.
+    for _ in 0..STATUS_TRIES {
+        info[0] = PIDFD_INFO_EXIT;
+        // SAFETY: a descriptor, and as many bytes as the request's number says.
+        let asked =
+            unsafe { libc::ioctl(process.as_raw_fd(), PIDFD_GET_INFO as _, info.as_mut_ptr()) };
+        if asked == 0 && info[0] & PIDFD_INFO_EXIT != 0 {
+            return Some((info[7] >> 32) as i32);
+        }
+        // Who does not wait for its children leaves them where their status can be read.
+        if asked == 0
+            && let Some(status) = status_of_zombie(info[2] as u32)
+        {
+            return Some(status);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    None
+}
+
+/// The wait status of a process that nobody has waited for yet: the last field of its `stat`.
+fn status_of_zombie(pid: u32) -> Option<i32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields = text.rsplit_once(')')?.1;
+    let mut fields = fields.split_whitespace();
+    (fields.next()? == "Z")
+        .then(|| fields.next_back()?.parse().ok())
+        .flatten()
 }
 
 /// Ends as the child ended: by the same status, or by the same signal.

@@ -150,15 +150,6 @@ def join_cgroup(wanted):
         raise OSError("the control group is another")
 
 
-class _Map:
-    """struct prctl_mm_map by its field names in the order of the kernel; all 8 bytes but the last two."""
-
-    FIELDS = (
-        "start_code", "end_code", "start_data", "end_data", "start_brk", "brk", "start_stack", "arg_start", "arg_end",
-        "env_start", "env_end", "auxv", "sizes",
-    )
-
-
 PR_SET_MM, PR_SET_MM_MAP = 35, 14
 # Kept: the kernel reads them whenever somebody asks for the command line.
 _kept = []
@@ -177,6 +168,7 @@ def set_command_line(arguments, environment):
         field = lambda position: int(stat[position - 3])  # numbered as in proc(5), from the third on
         libc = ctypes.CDLL(None, use_errno=True)
         libc.sbrk.restype = ctypes.c_void_p
+        # struct prctl_mm_map: code, data, heap, stack, arguments, environment; no auxiliary vector, no executable.
         values = (
             field(26), field(27), field(45), field(46), field(47), libc.sbrk(ctypes.c_long(0)), field(28), start,
             start + len(text), start + len(text), start + len(text) + len(variables), 0, 0xFFFFFFFF << 32,
