@@ -117,9 +117,10 @@ class Job:
         """The program's version is what this prints, outside of all sides."""
         self.program_version = " ".join(self.build(script).split())
 
-    def serve(self, place, source=None, exact=False):
-        """Serves `source`, or what is at `place`, at `place`; `exact` keeps inode numbers and all times."""
-        self.workspace.serve(place, source, exact)
+    def serve(self, place, source=None, exact=False, python=None):
+        """Serves `source`, or what is at `place`, at `place`; `exact` keeps inode numbers and all times; `python`: has bytecode
+        for that interpreter."""
+        self.workspace.serve(place, source, exact, python)
 
     def step(self, name, script, code=0, clean=(), env=None, deadline=300, read=None, at_least=1, proves=True, ordinary=False, limits=None):
         """`script` is bash, or a list of words. `code`: how it must end on the native side, None for anyhow. `read(run)`

@@ -5,6 +5,7 @@ import compilers  # noqa: F401
 import files  # noqa: F401
 import repositories  # noqa: F401
 import environments  # noqa: F401
+import python_projects  # noqa: F401
 import jvm  # noqa: F401
 import tools  # noqa: F401
 import sources  # noqa: F401

@@ -88,8 +88,8 @@ class Workspace:
                         os.chmod(path, 0o755)
             shutil.rmtree(directory, ignore_errors=True)
 
-    def serve(self, place, source=None, exact=False):
-        """Indexes `source` (or what is at `place`) to be served at `place`."""
+    def serve(self, place, source=None, exact=False, python=None):
+        """Indexes `source` (or what is at `place`) to be served at `place`; with bytecode for `python`."""
         place = Path(place)
         source = Path(source or place)
         if place != place.resolve():
@@ -100,6 +100,8 @@ class Workspace:
                 (self.root / side / place.relative_to(self.here)).mkdir(parents=True)
         manifest = self.root / f"{len(self.trees)}.velo"
         command = [self.tools.ctl, "build-manifest", str(source), "--at", str(place), "-o", str(manifest), *["--exact"] * exact]
+        if python:
+            command += ["--python", str(python)]
         code, _, err = execute(command, self.outer_env())
         if code != 0:
             raise CallersError(f"build-manifest {source}: {err.strip()}")

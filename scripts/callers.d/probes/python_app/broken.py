@@ -1,0 +1,2 @@
+"""Fails while it is imported, two modules deep."""
+import deep.fails
