@@ -4,7 +4,7 @@ import pathlib
 import unittest
 import zipfile
 
-from support import World, interpreters, load
+from support import SOURCES, World, interpreters, load
 
 PROBE = pathlib.Path(__file__).with_name("probe.py")
 
@@ -93,6 +93,63 @@ class Semantics(Base):
             self.assertEqual(said.errors, "")
             first, second = said.out.splitlines()
             self.assertEqual((first, second), ("[]", f"SourceFileLoader {world.at}/pack/one.py"))
+
+    def test_loaders_do_what_the_standard_ones_do(self):
+        """Where a program asks a loader or finder itself, and where it looks on with a profiler."""
+        text = """
+            import copy, importlib.util, pathlib, pickle, sys
+            from importlib.machinery import SourceFileLoader
+            seen = []
+            sys.setprofile(lambda frame, event, more: event == "call" and seen.append(frame.f_code.co_filename))
+            import plain, pack.deep.two
+            sys.setprofile(None)
+            print(sorted({name for name in seen if name.startswith("/")}))
+            loader, spec, finder = plain.__loader__, plain.__spec__, sys.path_importer_cache[plain.__file__.rpartition("/")[0]]
+            print(loader.get_data(pathlib.Path(plain.__file__)))
+            other = SourceFileLoader("plain", plain.__file__)
+            print(loader == other, other == loader, hash(loader) == hash(other), loader != SourceFileLoader("x", plain.__file__))
+            for again in (copy.copy, copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))):
+                print(again(loader) == loader, again(spec) == spec, again(finder).find_spec("plain") == spec, again(loader).get_code("plain").co_filename)
+            new = importlib.util.module_from_spec(importlib.util.find_spec("pack.one"))
+            new.__name__ = "other"
+            try:
+                new.__loader__.exec_module(new)
+            except ImportError as error:
+                print(error)
+            """
+        for world in self.each():
+            world.index()
+            self.assertEqual(self.same(world, world.script(text), PYTHONPATH=str(world.at)).status, 0)
+
+    def test_bytecode_in_another_place(self):
+        """`sys.pycache_prefix` may be set at any time."""
+        text = """
+            import os, shutil, sys
+            sys.dont_write_bytecode, sys.pycache_prefix = False, sys.argv[1]
+            import plain, pack.one
+            print(plain.__cached__, plain.__spec__.cached)
+            print(sorted(name for _, _, names in os.walk(sys.argv[1]) for name in names))
+            del sys.modules["plain"]
+            import plain
+            shutil.rmtree(sys.argv[1])
+            """
+        for world in self.each():
+            world.index()
+            self.assertEqual(self.same(world, world.script(text), world.outside / "prefix", PYTHONPATH=str(world.at)).status, 0)
+
+    def test_subinterpreters_import_without_a_word(self):
+        text = """
+            try:
+                import _interpreters as interpreters
+            except ImportError:
+                import _xxsubinterpreters as interpreters
+            each = interpreters.create()
+            interpreters.run_string(each, "import plain, pack.one; assert plain.X == 1")
+            interpreters.destroy(each)
+            """
+        for world in self.each():
+            world.index()
+            self.assertEqual(self.same(world, world.script(text), PYTHONPATH=str(world.at)).status, 0)
 
     def test_ways_to_start(self):
         for world in self.each({**TREE, "pack/__main__.py": "import sys, pack.one\nprint(__name__, sys.argv, sys.path[0], __spec__.name)\n"}):
@@ -350,6 +407,21 @@ class Robust(unittest.TestCase):
                 (world.cache / "velo").chmod(0o777)
                 self.assertGreaterEqual(int(world.served(counting).out.split()[-1]), 1, "others can replace it")
 
+    @unittest.skipIf(SOURCES, "of what velo-ctl writes")
+    def test_nobody_else_can_write_to_what_is_run(self):
+        """Whatever the umask of the one who runs it first."""
+        with World() as world:
+            world.index()
+            before = os.umask(0)
+            try:
+                said = world.served("-c", "print(1)", PYTHONDONTWRITEBYTECODE=None)
+            finally:
+                os.umask(before)
+            self.assertEqual((said.out, said.errors), ("1\n", ""))
+            found = list((world.store / "hooks").rglob("*"))
+            self.assertTrue(any(path.suffix == ".pyc" for path in found), found)
+            self.assertEqual([path for path in found if path.stat().st_mode & 0o022], [])
+
     def test_a_hook_that_cannot_be_turned_on_says_so_once(self):
         with World() as world:
             world.write({"m.py": "print('right')\n"})
@@ -366,17 +438,20 @@ class Robust(unittest.TestCase):
             self.assertEqual((said.status, said.out, said.errors), (0, "right\n", ""), said)
 
     def test_the_collector_is_as_it_was(self):
-        files = {"m.py": "import gc\nDURING = gc.get_threshold()\nX = [[] for _ in range(100000)]\n", "sets.py": "import gc\ngc.set_threshold(50, 5, 5)\n",
+        files = {"m.py": "import gc\nDURING = gc.get_threshold()\nX = [[] for _ in range(100000)]\nYOUNG = gc.get_count()[0]\n",
+                 "more.py": "import gc\nfirst, *rest = gc.get_threshold()\ngc.set_threshold(first * 10, *rest)\n", "sets.py": "import gc\ngc.set_threshold(50, 5, 5)\n",
                  "off.py": "import gc\ngc.disable()\n", "fails.py": "1 / 0\n"}
         text = """
             import gc, sys
             before = gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()
             import m
-            print(m.DURING[0] > 100000, (gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()) == before, gc.is_tracked(m.X))
+            print(m.DURING == before[0], m.YOUNG > 50000, (gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()) == before, gc.is_tracked(m.X))
             try:
                 import fails
             except ZeroDivisionError:
                 print(gc.get_threshold() == before[0])
+            import more
+            print(gc.get_threshold()[0] == 10 * before[0][0])
             import sets
             print(gc.get_threshold())
             import off
@@ -388,11 +463,11 @@ class Robust(unittest.TestCase):
                 world.index()
                 script = world.script(text)
                 path = {"PYTHONPATH": str(world.at)}
-                self.assertEqual(world.served(script, **path).out.splitlines(), ["True True True", "True", "(50, 5, 5)", "False"])
+                self.assertEqual(world.served(script, **path).out.splitlines(), ["True True True True", "True", "True", "(50, 5, 5)", "False"])
                 frozen = world.script("import gc, m; print(gc.get_freeze_count() > 100000)")
                 self.assertEqual(world.served(frozen, VELO_PYTHON_GC="freeze", **path).out, "True\n")
                 script = world.script(text)
-                self.assertEqual(world.served(script, VELO_PYTHON_GC="0", **path).out.splitlines()[0], "False True True")
+                self.assertEqual(world.served(script, VELO_PYTHON_GC="0", **path).out.splitlines()[0], "True False True True")
 
 
 if __name__ == "__main__":

@@ -16,22 +16,26 @@ import _imp
 from posix import environ
 
 # The collector's first threshold while a module is executed. Modules make objects that stay, and looking through them
-# again and again finds nothing. Not off: a program may run inside of an import for as long as it likes.
-PAUSED = 1_000_000
+# again and again finds nothing. Not off: a program may run inside of an import for as long as it likes. A number that
+# nobody else sets.
+PAUSED = 1_000_003
 
 _ModuleSpec = _frozen_importlib.ModuleSpec
 _call = _frozen_importlib._call_with_frames_removed
 _fix_file_name = _imp._fix_co_filename
+_Function = type(lambda: None)
 _Code = type((lambda: None).__code__)
+_real_threshold = gc.get_threshold
 
 _active = False
 _quick = True
 _find = _serves = None
-# What stands around a module's name in the name of its bytecode; nothing if `__cached__` has to be computed.
-_cached = None
+# What stands behind a module's name in the name of its bytecode.
+_cached = ""
 _pausing = True
 _freezing = False
-_depth = 0
+# The collector's own thresholds while they are replaced.
+_before = None
 
 
 class SourceFileLoader(_external.SourceFileLoader):
@@ -42,7 +46,7 @@ class SourceFileLoader(_external.SourceFileLoader):
     # Lines as in the standard one: tracebacks show their numbers.
     def exec_module(self, module):
         """Execute the module."""
-        code = _code_of(self) or self.get_code(module.__name__)
+        code = _code_of(self, module.__name__) or self.get_code(module.__name__)
         if code is None: raise ImportError("get_code() returned None", name=module.__name__)  # fmt: skip
         before = _pause()
         try:
@@ -51,7 +55,7 @@ class SourceFileLoader(_external.SourceFileLoader):
             _resume(before)
 
     def get_data(self, path):
-        if path.endswith(".pyc") and path == _external.cache_from_source(self.path):
+        if type(path) is str and path.endswith(".pyc") and _is_here() and path == _external.cache_from_source(self.path):
             data = self._velo.bytecode()
             if data is None:
                 data = _cache().read(self._velo.hash)
@@ -61,13 +65,29 @@ class SourceFileLoader(_external.SourceFileLoader):
         return _external.SourceFileLoader.get_data(self, path)
 
     def _cache_bytecode(self, source_path, bytecode_path, data):
+        if not _is_here():
+            return _external.SourceFileLoader._cache_bytecode(self, source_path, bytecode_path, data)
         source = _external.SourceFileLoader.get_data(self, source_path)
         _cache().write(self._velo.hash, source, data)
 
+    # What is compared, copied or pickled is a standard loader.
+    def __eq__(self, other):
+        return type(other) in (SourceFileLoader, _external.SourceFileLoader) and self.__dict__ == other.__dict__
 
-def _code_of(loader):
+    __hash__ = _external.SourceFileLoader.__hash__
+
+    def __reduce_ex__(self, protocol):
+        return _external.SourceFileLoader, (self.name, self.path), self.__dict__
+
+
+def _is_here():
+    """Whether bytecode belongs beside its source, and so into the manifest: a program may set another place at any time."""
+    return sys.pycache_prefix is None
+
+
+def _code_of(loader, name):
     """The code of a module; nothing if the standard loader has to see to it."""
-    if not _quick:
+    if not _quick or name != loader.name or not _is_here():
         return None
     code = loader._velo.code(loads)
     if type(code) is not _Code:
@@ -77,35 +97,46 @@ def _code_of(loader):
 
 
 def _cache():
-    from velo_hooks import _cache
+    name = "velo_hooks._cache"
+    if name not in sys.modules:
+        from velo_hooks import _cache
 
-    return _cache
+        _hide(vars(_cache))
+    return sys.modules[name]
 
 
 def _pause():
     """Before a module is executed; for `_resume` after it."""
-    global _depth
-    if _depth or not _pausing or not gc.isenabled():
+    global _before
+    if _before or not _pausing or not gc.isenabled():
         return None
-    before = gc.get_threshold()
+    before = _real_threshold()
     if not 0 < before[0] < PAUSED:
         return None
     gc.set_threshold(PAUSED, *before[1:])
-    _depth = 1
+    _before = before
     return before
 
 
+def _is_paused():
+    # Whoever has set another one meant it.
+    return _before is not None and _real_threshold() == (PAUSED,) + _before[1:]
+
+
 def _resume(before):
-    global _depth
+    global _before
     if before is None:
         return
-    _depth = 0
-    # Whoever has set another one meant it.
-    if gc.get_threshold() != (PAUSED,) + before[1:]:
-        return
-    if _freezing and gc.get_count()[0] > before[0]:
-        gc.freeze()
-    gc.set_threshold(*before)
+    if _is_paused():
+        if _freezing and gc.get_count()[0] > before[0]:
+            gc.freeze()
+        gc.set_threshold(*before)
+    _before = None
+
+
+def get_threshold():
+    """What modules see in place of the collector's own function: many multiply what they find, and set that."""
+    return _before if _is_paused() else _real_threshold()
 
 
 class FileFinder(_external.FileFinder):
@@ -142,7 +173,7 @@ class FileFinder(_external.FileFinder):
             loader = _external.ExtensionFileLoader(fullname, path)
         spec = _ModuleSpec(fullname, loader, origin=path)
         spec._set_fileattr = True
-        if _cached is not None and type(file) is not int:
+        if type(file) is not int and _is_here():
             if is_package:
                 spec.cached = base + "/__pycache__/__init__" + _cached
             else:
@@ -150,6 +181,10 @@ class FileFinder(_external.FileFinder):
         if is_package:
             spec.submodule_search_locations = [base]
         return spec
+
+    # As above.
+    def __reduce_ex__(self, protocol):
+        return _external.FileFinder, (self.path,), self.__dict__
 
 
 def _like_the_standard(cls, base):
@@ -163,9 +198,15 @@ _like_the_standard(FileFinder, _external.FileFinder)
 # The one function here that is there while a module is executed: the interpreter leaves such frames out of tracebacks
 # by the name of their file.
 _standard = _external.SourceFileLoader.exec_module.__code__
-SourceFileLoader.exec_module.__code__ = SourceFileLoader.exec_module.__code__.replace(
-    co_filename=_standard.co_filename, co_firstlineno=_standard.co_firstlineno
-)
+SourceFileLoader.exec_module.__code__ = SourceFileLoader.exec_module.__code__.replace(co_firstlineno=_standard.co_firstlineno)
+
+
+def _hide(names):
+    """Gives functions the file name of the interpreter's own, which has no file: coverage, profiles, debuggers and
+    tracebacks do not show them as a part of the program."""
+    for function in list(names.values()):
+        if type(function) is _Function and function.__module__.startswith("velo_hooks."):
+            _fix_file_name(function.__code__, _standard.co_filename)
 
 
 def path_hook_for_FileFinder(path):
@@ -195,10 +236,12 @@ def activate(native):
         tag += ".opt-%d" % level
     asked = native.Finder(tag, _external.MAGIC_NUMBER, _imp.extension_suffixes())
     _find, _serves = asked.find, asked.serves
-    if sys.pycache_prefix is None:
-        _cached = ".%s.pyc" % tag
+    _cached = ".%s.pyc" % tag
     _pausing = environ.get(b"VELO_PYTHON_GC") != b"0"
     _freezing = environ.get(b"VELO_PYTHON_GC") == b"freeze"
+    if _pausing:
+        get_threshold.__module__, get_threshold.__doc__ = gc.__name__, _real_threshold.__doc__
+        gc.get_threshold = get_threshold
     sys.path_hooks.insert(_place(), path_hook_for_FileFinder)
     known = sys.path_importer_cache
     for path, finder in list(known.items()):
@@ -215,3 +258,7 @@ def _place():
         if name == "zipimporter" or name == "FileFinder.path_hook.<locals>.path_hook_for_FileFinder":
             return place
     return len(sys.path_hooks)
+
+
+for _names in (globals(), vars(SourceFileLoader), vars(FileFinder)):
+    _hide(_names)

@@ -22,7 +22,8 @@ def activate(native=None):
 
         return _hook.activate(_load(native))
     except Exception as error:
-        return _off(error)
+        # What CPython says of the compiled part in any interpreter of a process but the first.
+        return False if "subinterpreter" in str(error) else _off(error)
 
 
 def supported():

@@ -119,10 +119,12 @@ fn write_all(directory: &Path) -> io::Result<()> {
     for (name, content) in FILES {
         let path = directory.join(name);
         let parent = path.parent().unwrap_or(directory);
+        // An interpreter would make it as its umask is, and what stands there is run.
+        let cache = parent.join("__pycache__");
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)
-            .create(parent)?;
+            .create(&cache)?;
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -131,7 +133,7 @@ fn write_all(directory: &Path) -> io::Result<()> {
         io::Write::write_all(&mut file, content)?;
         // Whatever the umask is: others may use the store.
         file.set_permissions(Permissions::from_mode(0o644))?;
-        for place in parent
+        for place in cache
             .ancestors()
             .take_while(|place| place.starts_with(directory))
         {
