@@ -64,3 +64,11 @@ elif how == 'unraisable':
     class B:
         def __del__(self): 1/0
     b = B()
+elif how == 'wrapped':
+    import io
+    del D.__del__
+    sys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding='utf-8')
+    print('wrapped')
+elif how == 'detached':
+    del D.__del__
+    sys.stdout.detach()

@@ -326,7 +326,7 @@ fn a_program_ends_as_it_does_otherwise() {
             "ok", "code 3", "code 256", "code -1", "text", "none", "obj", "exc", "chain", "kbd",
             "hook", "_exit", "kill 15", "kill 9", "kill 2", "kill 11", "kill 13", "abort",
             "thread", "daemon", "forked", "cycle", "exec", "big", "main", "warn", "syntax",
-            "pickle", "mp", "del_main",
+            "pickle", "mp", "del_main", "wrapped", "detached",
         ] {
             let (how, code) = how.split_once(' ').unwrap_or((how, ""));
             let arguments = ["ends.py", how, "file", code];
@@ -338,7 +338,7 @@ fn a_program_ends_as_it_does_otherwise() {
             };
             let (cold, left_cold) = run(&warm.call(&[], python, &arguments));
             let (mut again, mut left_warm) = run(&call);
-            if is_cold(&again) {
+            while is_cold(&again) {
                 // What it imported, its parent imported meanwhile.
                 let _ = warm.heated(&call);
                 (again, left_warm) = run(&call);
@@ -440,6 +440,92 @@ fn what_a_fork_would_break_is_left_out_and_works() {
     assert_eq!(warm.heated(&call).success().text(), "True False\n");
 }
 
+/// Each: a module, what it does when it is imported, why it is left out.
+const ITS_OWN: [(&str, &str, &str); 10] = [
+    (
+        "arguments",
+        "VALUE = sys.argv[1:]",
+        "it reads the arguments",
+    ),
+    (
+        "reads",
+        "VALUE = sys.stdin.readline()",
+        "it reads standard input",
+    ),
+    (
+        "terminal",
+        "VALUE = os.isatty(1), sys.stdout.isatty()",
+        "it asks what the standard streams are",
+    ),
+    (
+        "process",
+        "VALUE = os.getpid() == int(os.readlink('/proc/self'))",
+        "it asks for the number of its process",
+    ),
+    (
+        "draws",
+        "import uuid; VALUE = len(uuid.uuid4().hex)",
+        "it draws a random number",
+    ),
+    (
+        "handles",
+        "VALUE = 0; signal.signal(signal.SIGTERM, lambda *_: print('TERM'))",
+        "it sets how a signal is handled",
+    ),
+    (
+        "mask",
+        "VALUE = oct(os.umask(0o27))",
+        "it changes the umask",
+    ),
+    (
+        "limits",
+        "r = resource; VALUE = r.setrlimit(r.RLIMIT_NOFILE, (99, r.getrlimit(r.RLIMIT_NOFILE)[1]))",
+        "it changes limits",
+    ),
+    (
+        "streams",
+        "VALUE = sys.stdout.reconfigure(line_buffering=True)",
+        "it changes the standard streams",
+    ),
+    (
+        "timer",
+        "VALUE = signal.setitimer(signal.ITIMER_REAL, 1000)",
+        "it sets a timer",
+    ),
+];
+
+#[test]
+fn what_is_another_in_each_process_is_not_the_parents() {
+    let warm = Warm::new("its-own");
+    let library = warm.scripts().join("library");
+    std::fs::create_dir(&library).unwrap();
+    let mut app = "import plain_module, os, resource, signal, sys\n".to_owned();
+    for (name, text, _) in ITS_OWN {
+        let text = format!("import os, resource, signal, sys\n{text}\n");
+        std::fs::write(library.join(format!("{name}.py")), text).unwrap();
+        app += &format!("import {name}; print('{name}', {name}.VALUE)\n");
+    }
+    app += "signal.raise_signal(signal.SIGTERM)\n\
+            print(oct(os.umask(0)), resource.getrlimit(resource.RLIMIT_NOFILE)[0], sys.stdout.line_buffering, signal.getitimer(signal.ITIMER_REAL)[0] > 0)\n";
+    warm.write("app.py", &app);
+    for python in interpreters() {
+        let call = |options: &[&str]| {
+            let path = std::env::join_paths([&warm.world.at, &library]).unwrap();
+            warm.call(options, python, &["app.py", "a", "b"])
+                .env("PYTHONPATH", path)
+        };
+        let cold = call(&[]).run(None);
+        let warm_call = call(&["--warm", "-v"]);
+        compared(&warm_call, &cold, &warm.heated(&warm_call));
+        // Once more, by a parent that has learned.
+        compared(&warm_call, &cold, &warm.heated(&warm_call));
+    }
+    let list = warm.list();
+    for (name, _, reason) in ITS_OWN {
+        assert!(list.contains(reason), "{name}: {list}");
+    }
+}
+
 #[test]
 fn a_parent_is_used_only_where_its_imports_would_have_seen_the_same() {
     let warm = Warm::new("inputs");
@@ -493,6 +579,52 @@ fn a_module_outside_of_manifests_that_changes_is_never_stale() {
     let changed = call.run(None);
     assert_eq!((changed.text().as_str(), is_cold(&changed)), ("20\n", true));
     assert_eq!(warm.heated(&call).text(), "20\n");
+    // What was looked for and not found, or would be found first from now on.
+    std::fs::create_dir(library.join("pack")).unwrap();
+    for (name, text) in [
+        ("pack/__init__.py", ""),
+        ("pack/inner.py", "VALUE = 'file'\n"),
+        ("pack/again.py", "from .inner import VALUE\n"),
+        (
+            "asks.py",
+            "import importlib.util\nVALUE = importlib.util.find_spec('later') is not None\n",
+        ),
+        (
+            "tries.py",
+            "try:\n    from pack import fast as found\nexcept ImportError:\n    found = 0\nVALUE = found and 1\n",
+        ),
+    ] {
+        std::fs::write(library.join(name), text).unwrap();
+    }
+    warm.write(
+        "app.py",
+        "import asks, tries, pack.again; print(asks.VALUE, tries.VALUE, pack.again.VALUE)\n",
+    );
+    let app = warm.scripts().join("app.py").display().to_string();
+    let call = warm
+        .call(
+            &["--warm", "-v", "--preload", "asks,tries,pack.again"],
+            newest(),
+            &[&app],
+        )
+        .env("PYTHONPATH", &library)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    assert_eq!(warm.heated(&call).text(), "False 0 file\n");
+    for (name, expected) in [
+        ("later.py", "True 0 file\n"),
+        ("pack/fast.py", "True 1 file\n"),
+        ("pack/inner/__init__.py", "True 1 package\n"),
+    ] {
+        let path = library.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "VALUE = 'package'\n").unwrap();
+        let changed = call.run(None);
+        assert_eq!(
+            (changed.text().as_str(), is_cold(&changed)),
+            (expected, true)
+        );
+        assert_eq!(warm.heated(&call).text(), expected);
+    }
 }
 
 #[test]

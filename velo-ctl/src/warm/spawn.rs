@@ -29,9 +29,9 @@ macro_rules! sources {
 }
 
 /// The first starts the others, in their order.
-const SOURCES: [(&str, &str); 11] = sources!(
-    "boot", "wire", "process", "inputs", "preload", "record", "stdio", "finish", "program",
-    "child", "server"
+const SOURCES: [(&str, &str); 12] = sources!(
+    "boot", "wire", "process", "inputs", "watch", "preload", "record", "stdio", "finish",
+    "program", "child", "server"
 );
 const BOOT: &str = "(lambda s: exec(compile(s[0], '<velo-ctl>/boot.py', 'exec'), {'__name__': 'velo_hooks.warm.boot', \
                     'sources': s}))(__import__('os').pread(3, 1 << 24, 0).split(b'\\0'))";

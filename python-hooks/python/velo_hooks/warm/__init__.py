@@ -7,6 +7,7 @@ parent (`boot`), so that both sides are always of one version; nothing here is i
     server    the parent: accepts, forks, attends its children, ends when idle
     preload   imports in a scratch process first, then in the parent; what a fork would break is left out
     inputs    what the imports looked at (variables, files, working directory), and whether a caller has the same
+    watch     what the imports did to their process, or read of it, that is another in each: also left out
     child     a fork becomes the process that the caller asked for
     program   runs the script, module or command as the interpreter itself would
     stdio     the three standard streams over descriptors that were replaced

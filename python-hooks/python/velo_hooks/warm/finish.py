@@ -55,15 +55,14 @@ class Finish:
             return
         if sys.flags.inspect or sys.flags.verbose:
             return
+        # As finalization does before it takes anything apart; what fails it says.
+        if not _flushed(sys.stdout) or not _flushed(sys.stderr):
+            return
         if gc.isenabled():
             gc.collect()
         self._take_apart()
-        try:
-            for stream in (sys.stdout, sys.stderr):
-                if stream is not None and not stream.closed:
-                    stream.flush()
-        except Exception:
-            return
+        for stream in (sys.stdout, sys.stderr):
+            _flushed(stream)
         self.exit(self.status)
 
     def _take_apart(self):
@@ -102,6 +101,15 @@ class Finish:
                         thing.flush()
                 except Exception:
                     pass
+
+
+def _flushed(stream):
+    try:
+        if stream is not None and not stream.closed:
+            stream.flush()
+    except Exception:
+        return False
+    return True
 
 
 def since(last, preloaded):

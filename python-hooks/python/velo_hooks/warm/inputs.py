@@ -141,26 +141,38 @@ def sources(modules, served):
 
 
 def names_in(directory):
-    """The module names that a directory of sys.path offers, and whether it is there at all."""
+    """The module names that a directory of sys.path offers."""
+    return {name.partition(".")[0] for name in listing(directory)}
+
+
+def listing(directory):
+    """The names in a directory; none if it is not there."""
     try:
-        return {name.partition(".")[0] for name in os.listdir(directory)}
+        return set(os.listdir(directory))
     except OSError:
         return set()
 
 
 class Files:
-    """Files and sys.path directories as they were before the imports of the parent."""
+    """Files, and directories of sys.path and of packages, as they were before the imports of the parent."""
 
     def __init__(self, served):
         self.served = served
-        self.files, self.directories = {}, {}
+        self.files, self.directories, self.sought = {}, {}, {None: set()}
         for entry in sys.path:
             if isinstance(entry, str) and entry and not is_below(entry, served):
-                self.directories[entry] = signature(entry), names_in(entry)
+                self.directories[entry] = signature(entry), listing(entry)
 
     def add(self, paths):
         for path in paths:
             self.files.setdefault(path, signature(path))
+
+    def seek(self, sought):
+        """Module names that were looked for, found or not, by directory; None: on sys.path."""
+        for directory, names in sought.items():
+            if directory is not None and directory not in self.directories:
+                self.directories[directory] = signature(directory), listing(directory)
+            self.sought.setdefault(directory, set()).update(names)
 
     def changed(self, imported):
         """The first file that is not as it was; `imported`: names of top-level modules."""
@@ -175,7 +187,8 @@ class Files:
                     return path
         for directory, (known, names) in self.directories.items():
             if signature(directory) != known:
-                new = (names_in(directory) ^ names) & imported
+                wanted = imported | self.sought[None] | self.sought.get(directory, set())
+                new = {name for name in listing(directory) ^ names if name.partition(".")[0] in wanted}
                 if new:
                     return os.path.join(directory, min(new))
         return None

@@ -1,8 +1,8 @@
 """Imports modules so that forks can use them.
 
 First in a scratch process, module by module: one that starts a thread which does not end before a fork, leaves a
-descriptor open (files, sockets, epoll, a GPU's device), prints, or cannot be imported, is left out, and so is what
-imports it. Then in the parent itself, which is checked again.
+descriptor open (files, sockets, epoll, a GPU's device), prints, cannot be imported, or depends on what is another in each
+process (`watch`), is left out, and so is what imports it. Then in the parent itself, which is checked again.
 """
 import gc
 import marshal
@@ -13,7 +13,7 @@ import sys
 import time
 from importlib import import_module
 
-from . import inputs, process
+from . import inputs, process, watch
 
 ROUNDS_MAX = 4
 
@@ -29,6 +29,8 @@ class Outcome:
         self.left_out = {}
         self.inputs = inputs.Inputs()
         self.origins = set()
+        # Names that were looked for, by directory; None: on sys.path.
+        self.sought = {}
 
 
 def preload(names, served, files, deadline):
@@ -42,12 +44,14 @@ def preload(names, served, files, deadline):
         outcome.left_out.update(found["left_out"])
         outcome.inputs.add(inputs.Inputs(*found["inputs"]))
         outcome.origins.update(found["origins"])
+        outcome.sought = found["sought"]
         if not found["left_out"]:
             break
     else:
         raise Unfit("its modules are not the same each time")
     files.add(outcome.origins)
     files.add(outcome.inputs.files)
+    files.seek(outcome.sought)
     _in_parent([name for name in names if not _is_left_out(name, outcome.left_out)])
     return outcome
 
@@ -113,7 +117,7 @@ def _scratch(names, served, deadline):
     if trying is None:
         raise Unfit("the scratch process ended at once")
     reason = "its import did not end in time" if time.monotonic() >= ends else f"its import ends the process (status {status})"
-    return {"left_out": {trying: reason}, "inputs": inputs.Inputs().plain(), "origins": []}
+    return {"left_out": {trying: reason}, "inputs": inputs.Inputs().plain(), "origins": [], "sought": {}}
 
 
 class _Scratch:
@@ -121,7 +125,7 @@ class _Scratch:
 
     def __init__(self, writer, served):
         self.writer, self.served = writer, served
-        self.left_out, self.stack = {}, []
+        self.left_out, self.stack, self.sought = {}, [], {}
         self.printed = os.memfd_create("printed")
         os.dup2(self.printed, 1)
         os.dup2(self.printed, 2)
@@ -129,9 +133,13 @@ class _Scratch:
     def run(self, names):
         before = set(sys.modules)
         recorder = inputs.Recorder(self.served)
+        self.watch = watch.Watch(self.note)
         self.state = self.observe()
         bootstrap = sys.modules["_frozen_importlib"]
         self.load, bootstrap._load_unlocked = bootstrap._load_unlocked, self.watched
+        self.find, bootstrap._find_spec = bootstrap._find_spec, self.seek
+        if "importlib.util" in sys.modules:
+            sys.modules["importlib.util"]._find_spec = self.seek
         for name in names:
             self.say(name)
             try:
@@ -141,7 +149,7 @@ class _Scratch:
             self.look(name)
         new = [module for name, module in list(sys.modules.items()) if name not in before]
         origins = sorted(inputs.sources(new, self.served))
-        self.say({"left_out": self.left_out, "inputs": recorder.inputs.plain(), "origins": origins})
+        self.say({"left_out": self.left_out, "inputs": recorder.inputs.plain(), "origins": origins, "sought": self.sought})
 
     def say(self, message):
         data = marshal.dumps(message)
@@ -155,7 +163,7 @@ class _Scratch:
                 stream.flush()
             except (AttributeError, ValueError, OSError):
                 pass
-        return process.descriptors(), set(os.listdir("/proc/self/task")), os.fstat(self.printed).st_size
+        return process.descriptors(), set(os.listdir("/proc/self/task")), os.fstat(self.printed).st_size, self.watch.settings()
 
     def watched(self, spec):
         """In place of importlib's `_load_unlocked`: what a module does itself shows between its own end and that of the
@@ -167,11 +175,28 @@ class _Scratch:
             self.look(spec.name)
             self.stack.pop()
 
+    def seek(self, name, path, *rest):
+        """In place of importlib's `_find_spec`: a file that is made later may be what is found."""
+        for directory in [None] if path is None else list(path):
+            if directory is None or (isinstance(directory, str) and not inputs.is_below(directory, self.served)):
+                self.sought.setdefault(directory, set()).add(name.rpartition(".")[2])
+        return self.find(name, path, *rest)
+
+    def note(self, reason):
+        """A module that is being imported read something that is another in each process."""
+        if self.stack and not any(watch.is_renewed(name) for name in self.stack):
+            self.leave_out(self.stack[-1], reason, self.stack[:-1])
+
+    def leave_out(self, name, reason, importers):
+        self.left_out.setdefault(name, reason)
+        for importer in importers:
+            self.left_out.setdefault(importer, f"it imports {name}")
+
     def look(self, name):
         last, now = self.state, self.observe()
         if now == last:
             return
-        reason = None
+        reason = next((reason for reason, value in now[3].items() if value != last[3][reason]), None)
         if now[2] != last[2]:
             reason = "it prints when it is imported"
         if now[0] - last[0]:
@@ -183,9 +208,7 @@ class _Scratch:
                 reason = f"it starts {stay} thread{'s' * (stay > 1)}"
         self.state = now
         if reason:
-            self.left_out.setdefault(name, reason)
-            for importer in self.stack:
-                self.left_out.setdefault(importer, f"it imports {name}")
+            self.leave_out(name, reason, self.stack)
 
 
 def settle():
