@@ -194,7 +194,7 @@ fn a_forged_table_is_noticed_and_harmless() {
             7,
             255,
             word(&good, offset) ^ 1,
-            word(&good, offset) + 1,
+            word(&good, offset).wrapping_add(1),
             1 << 31,
             u32::MAX,
         ] {

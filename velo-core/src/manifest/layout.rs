@@ -435,7 +435,7 @@ mod tests {
             assert_eq!(Section::from_kind(section.kind()), Some(section));
         }
         assert_eq!(Section::from_kind(0), None);
-        assert_eq!(Section::from_kind(16), None);
+        assert_eq!(Section::from_kind(17), None);
     }
 
     #[test]
