@@ -96,7 +96,7 @@ def rust_tree(job, package):
     repo = Path(__file__).resolve().parents[2]
     job.version(f"{sysroot}/bin/rustc --version | cut -d' ' -f2")
     job.build(
-        f"""mkdir -p "$TREES"/source && cd "{repo}" && cp -a Cargo.toml Cargo.lock velo-* libvelo_fs abi-tests "$TREES"/source/
+        f"""mkdir -p "$TREES"/source && cd "{repo}" && cp -a Cargo.toml Cargo.lock velo-* libvelo_fs abi-tests python-hooks "$TREES"/source/
         mkdir "$TREES"/sysroot; cp -al "$SYSROOT"/bin "$SYSROOT"/lib "$TREES"/sysroot/ 2>/dev/null || cp -a "$SYSROOT"/bin "$SYSROOT"/lib "$TREES"/sysroot/
         cd "$TREES"/source && mkdir .cargo && cargo vendor --locked ../crates > .cargo/config.toml
         sed -i "s,^directory = .*,directory = \\"$TREES/vendor\\"," .cargo/config.toml""",
