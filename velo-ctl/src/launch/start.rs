@@ -123,7 +123,8 @@ fn execute(plan: &Plan, environment: &Environment) -> io::Error {
     io::Error::last_os_error()
 }
 
-fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+/// A NULL-terminated array, as execve(2) takes it; valid as long as `strings`.
+pub fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
     strings
         .iter()
         .map(|text| text.as_ptr())

@@ -12,7 +12,7 @@ use std::ptr;
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create};
 use rustix::io::{fcntl_dupfd_cloexec, write};
 
-use crate::launch::start::Environment;
+use crate::launch::start::{Environment, pointers};
 use crate::served::Served;
 
 use super::directory::Directory;
@@ -236,12 +236,4 @@ fn content(bytes: &[u8]) -> rustix::io::Result<OwnedFd> {
     }
     rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
     Ok(file)
-}
-
-fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
-    strings
-        .iter()
-        .map(|text| text.as_ptr())
-        .chain([ptr::null()])
-        .collect()
 }
